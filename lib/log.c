@@ -1,0 +1,173 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/text.h"
+
+#define LINE_SIZE 8192
+
+/* What a process has of its log. */
+static struct {
+    const char *program;
+    enum log_level level;
+    enum log_target target;
+    int descriptor;
+    bool lost;
+    char host[65];
+} journal = {"smailer", LOG_LEVEL_INFO, LOG_TARGET_FILE, STDERR_FILENO, false, ""};
+
+static const struct {
+    const char *word; /* stands before the text; events at info have none */
+    int severity;
+} LEVELS[] = {
+    [LOG_LEVEL_ERROR] = {"error: ", LOG_ERR},
+    [LOG_LEVEL_WARN] = {"warning: ", LOG_WARNING},
+    [LOG_LEVEL_INFO] = {"", LOG_INFO},
+    [LOG_LEVEL_DEBUG] = {"debug: ", LOG_DEBUG},
+};
+
+void
+log_open(const char *program)
+{
+    journal.program = program;
+    if (gethostname(journal.host, sizeof(journal.host) - 1) != 0)
+        journal.host[0] = '\0';
+    journal.host[strcspn(journal.host, ".")] = '\0';
+    if (journal.host[0] == '\0')
+        memcpy(journal.host, "localhost", sizeof("localhost"));
+}
+
+void
+log_set_level(enum log_level level)
+{
+    journal.level = level;
+}
+
+void
+log_redirect(int descriptor, enum log_target target)
+{
+    if (journal.descriptor != descriptor && journal.descriptor > STDERR_FILENO)
+        close(journal.descriptor);
+    journal.descriptor = descriptor;
+    journal.target = target;
+    journal.lost = false;
+}
+
+bool
+log_lost(void)
+{
+    return journal.lost;
+}
+
+/* "2026-11-22T10:00:01.123+01:00" (RFC 3339). */
+static void
+format_now(char target[static 64])
+{
+    struct timespec now;
+    struct tm parts;
+    char clock_part[24];
+    char zone[8];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    localtime_r(&now.tv_sec, &parts);
+    strftime(clock_part, sizeof(clock_part), "%Y-%m-%dT%H:%M:%S", &parts);
+    strftime(zone, sizeof(zone), "%z", &parts);
+    snprintf(target, 64, "%s.%03ld%.3s:%.2s", clock_part, now.tv_nsec / 1000000 % 1000, zone, zone + 3);
+}
+
+/* The line's head, as its target wants it: syslogd adds time and host itself. */
+static int
+format_head(char *line, size_t size, enum log_level level)
+{
+    char now[64];
+
+    if (journal.target == LOG_TARGET_SYSLOG)
+        return snprintf(line, size, "<%d>smailer/%s[%d]: %s", LOG_MAIL | LEVELS[level].severity,
+            journal.program, (int)getpid(), LEVELS[level].word);
+    format_now(now);
+    return snprintf(line, size, "%s %s smailer/%s[%d]: %s", now, journal.host, journal.program,
+        (int)getpid(), LEVELS[level].word);
+}
+
+/* One write, so that lines of several processes never mix. */
+static void
+write_line(const char *line, size_t length)
+{
+    ssize_t written;
+
+    do {
+        if (journal.target == LOG_TARGET_SYSLOG)
+            written = send(journal.descriptor, line, length, MSG_NOSIGNAL);
+        else
+            written = write(journal.descriptor, line, length);
+    } while (written < 0 && errno == EINTR);
+    if (written < 0)
+        journal.lost = true;
+}
+
+static void
+log_line(enum log_level level, const char *format, va_list arguments)
+{
+    char text[LINE_SIZE];
+    char line[LINE_SIZE + 256];
+    size_t length;
+    int saved = errno;
+
+    if (level > journal.level)
+        return;
+    vsnprintf(text, sizeof(text), format, arguments);
+    length = (size_t)format_head(line, sizeof(line), level);
+    text_escape(line + length, sizeof(line) - length - 1, text);
+    length += strlen(line + length);
+    if (journal.target == LOG_TARGET_FILE)
+        line[length++] = '\n';
+    write_line(line, length);
+    errno = saved;
+}
+
+#define LOG_AT(level, format)                                                                      \
+    do {                                                                                           \
+        va_list arguments;                                                                         \
+        va_start(arguments, format);                                                               \
+        log_line(level, format, arguments);                                                        \
+        va_end(arguments);                                                                         \
+    } while (0)
+
+void
+log_error(const char *format, ...)
+{
+    LOG_AT(LOG_LEVEL_ERROR, format);
+}
+
+void
+log_warn(const char *format, ...)
+{
+    LOG_AT(LOG_LEVEL_WARN, format);
+}
+
+void
+log_info(const char *format, ...)
+{
+    LOG_AT(LOG_LEVEL_INFO, format);
+}
+
+void
+log_debug(const char *format, ...)
+{
+    LOG_AT(LOG_LEVEL_DEBUG, format);
+}
+
+void
+fatal(int status, const char *format, ...)
+{
+    LOG_AT(LOG_LEVEL_ERROR, format);
+    exit(status);
+}

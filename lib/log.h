@@ -1,0 +1,38 @@
+/*
+ * The log of a program, one line an event, in the grammar of smailer-log(7).
+ *
+ * Whatever is logged is made safe here: no control character, no octet that is not UTF-8, nothing
+ * that could pass for a line of its own.
+ */
+#ifndef SMAILER_LOG_H
+#define SMAILER_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* How the lines leave: to a file or a terminal, or as datagrams to syslogd. */
+enum log_target { LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
+
+/* PROGRAM is the role's name ("smtp") and must outlive the process. Lines go to descriptor 2 until
+ * log_redirect. */
+void log_open(const char *program);
+
+void log_set_level(enum log_level level);
+
+/* From now on lines go to DESCRIPTOR, which the log owns; the one before is closed. */
+void log_redirect(int descriptor, enum log_target target);
+
+/* True once after lines could not be written any more (syslogd went away): ask for a new one. */
+bool log_lost(void);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Logs and ends the process with STATUS (sysexits.h). Only for main() and what must not go on. */
+_Noreturn void fatal(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,105 @@
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/text.h"
+
+/* The least code point that needs a sequence of so many octets. */
+static const uint32_t LEAST[] = {0, 0, 0x80, 0x800, 0x10000};
+
+static size_t
+sequence_length(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first < 0xE0)
+        return 2;
+    if (first >= 0xE0 && first < 0xF0)
+        return 3;
+    if (first >= 0xF0 && first < 0xF5)
+        return 4;
+    return 0;
+}
+
+size_t
+text_character(const void *bytes, size_t length)
+{
+    const unsigned char *octets = bytes;
+    size_t count;
+    uint32_t code;
+
+    if (length == 0)
+        return 0;
+    count = sequence_length(octets[0]);
+    if (count < 2 || count > length)
+        return count <= length ? count : 0;
+    code = octets[0] & (0xFFU >> (count + 1));
+    for (size_t i = 1; i < count; i++) {
+        if ((octets[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (octets[i] & 0x3F);
+    }
+    if (code < LEAST[count] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+        return 0;
+    return count;
+}
+
+bool
+text_is_utf8(const void *bytes, size_t length)
+{
+    const char *octets = bytes;
+    size_t count;
+
+    for (size_t at = 0; at < length; at += count) {
+        count = text_character(octets + at, length - at);
+        if (count == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool
+is_control(const unsigned char *character, size_t count)
+{
+    if (count == 1)
+        return character[0] < 0x20 || character[0] == 0x7F;
+    return count == 2 && character[0] == 0xC2 && character[1] < 0xA0;
+}
+
+char *
+text_escape_bytes(char *target, size_t size, const void *bytes, size_t length)
+{
+    const unsigned char *octets = bytes;
+    size_t used = 0;
+    size_t at = 0;
+
+    while (at < length) {
+        size_t count = text_character(octets + at, length - at);
+        char shown[8];
+        size_t width;
+
+        if (count == 0 || is_control(octets + at, count)) {
+            width = (size_t)snprintf(shown, sizeof(shown), "\\%03o", octets[at]);
+            count = 1;
+        } else if (octets[at] == '\\') {
+            width = (size_t)snprintf(shown, sizeof(shown), "\\\\");
+        } else {
+            memcpy(shown, octets + at, count);
+            width = count;
+        }
+        if (used + width >= size)
+            break;
+        memcpy(target + used, shown, width);
+        used += width;
+        at += count;
+    }
+    if (size > 0)
+        target[used] = '\0';
+    return target;
+}
+
+char *
+text_escape(char *target, size_t size, const char *text)
+{
+    return text_escape_bytes(target, size, text, strlen(text));
+}

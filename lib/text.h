@@ -1,0 +1,25 @@
+/*
+ * Text from outside, made safe to show.
+ */
+#ifndef SMAILER_TEXT_H
+#define SMAILER_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Copies TEXT to TARGET (SIZE octets, always terminated): control characters (C0, DEL, C1) and
+ * octets that are no UTF-8 become \ooo, a backslash becomes two. What does not fit is cut at a
+ * character. Returns TARGET. */
+char *text_escape(char *target, size_t size, const char *text);
+
+/* The same for LENGTH octets, NUL among them. */
+char *text_escape_bytes(char *target, size_t size, const void *bytes, size_t length);
+
+/* How many octets the UTF-8 character at BYTES has (1 to 4), 0 where there is none. Overlong forms,
+ * surrogates and what is above U+10FFFF are none (RFC 3629, section 3). */
+size_t text_character(const void *bytes, size_t length);
+
+/* True where LENGTH octets at BYTES are UTF-8 throughout. */
+bool text_is_utf8(const void *bytes, size_t length);
+
+#endif
