@@ -1,0 +1,104 @@
+/*
+ * The messages between the programs; see messages.def.
+ */
+#ifndef SMAILER_MESSAGE_H
+#define SMAILER_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+#include "lib/field.h"
+#include "lib/role.h"
+
+/* Octets of the longest message. */
+#define MESSAGE_SIZE_MAX 81920
+
+enum message_type {
+#define MESSAGE(NAME, name, from, to, fields) MESSAGE_##NAME,
+#include "lib/messages.def"
+#undef MESSAGE
+    MESSAGE_COUNT
+};
+
+/* How a mail left qmgr's hands. */
+enum job_end {
+    JOB_SENT,
+    JOB_DEFERRED,   /* next_try says until when */
+    JOB_DROPPED,
+    JOB_SPLIT,      /* a list: its mails appear in its place */
+    JOB_GONE,       /* the file is not there any more, or another one is */
+    JOB_SKIPPED,    /* the run does not ask for it; it stays as it was */
+    JOB_LATER,      /* it may still be in the writing; look again at next_try */
+    JOB_STRUCK,     /* somebody died with it in hand; offer it again, with its strikes */
+    JOB_AGAIN       /* nothing happened to it; offer it again */
+};
+
+enum parse_purpose { PARSE_DELIVER, PARSE_LIST };
+
+enum parse_verdict {
+    VERDICT_MAIL,
+    VERDICT_LIST,       /* several items: content has the documents */
+    VERDICT_BAD,        /* it can never be sent: reason */
+    VERDICT_UNREADABLE, /* it does not parse, and may still be in the writing: reason */
+    VERDICT_NO_ACCOUNT  /* the sender has no account */
+};
+
+/* What a worker must know of a mail. */
+#define MAIL_FLAG_8BIT     1U /* the content has octets above 127 */
+#define MAIL_FLAG_SMTPUTF8 2U /* an address has characters outside ASCII */
+#define MAIL_FLAG_NO_TIME  4U /* fld_time was missing or impossible: time is the file's */
+
+#define MESSAGE(NAME, name, from, to, fields)                                                      \
+    struct message_##name {                                                                        \
+        fields                                                                                     \
+    };
+#define U32(name)            uint32_t name;
+#define U64(name)            uint64_t name;
+#define I64(name)            int64_t name;
+#define TEXT(name, limit)    const char *name;
+#define PRIVATE(name, limit) const char *name;
+#define BYTES(name, limit)   struct bytes name;
+#define DESCRIPTOR(name)     int name;
+#define OPTIONAL(name)       int name;
+#include "lib/messages.def"
+#undef MESSAGE
+#undef U32
+#undef U64
+#undef I64
+#undef TEXT
+#undef PRIVATE
+#undef BYTES
+#undef DESCRIPTOR
+#undef OPTIONAL
+
+struct message {
+    enum message_type type;
+    union {
+#define MESSAGE(NAME, name, from, to, fields) struct message_##name name;
+#include "lib/messages.def"
+#undef MESSAGE
+    };
+};
+
+/* "OFFER". */
+const char *message_name(enum message_type type);
+
+/* True where FROM may send TYPE to TO. */
+bool message_allowed(enum message_type type, enum role from, enum role to);
+
+/* Appends MESSAGE as octets. False where it is not FROM's to send to TO, or over a limit. */
+bool message_encode(const struct message *message, enum role from, enum role to,
+    struct field_output *output, struct error *error);
+
+/* Fills MESSAGE from INPUT, which lives as long as MESSAGE is used. The descriptors in MESSAGE are
+ * the caller's to close. False where the octets are no message that FROM may send to TO: too
+ * short, too long, over a bound, not terminated; then INPUT's descriptors are closed. */
+bool message_decode(struct message *message, enum role from, enum role to,
+    struct field_input *input, struct error *error);
+
+/* "OFFER job=7 …", for the trace. */
+void message_trace(const struct message *message, char *target, size_t size);
+
+#endif
