@@ -18,7 +18,7 @@
 #include "lib/value.h"
 
 enum log_to { LOG_TO_FILES, LOG_TO_SYSLOG, LOG_TO_STDERR };
-enum sandbox_mode { SANDBOX_AUTO, SANDBOX_REQUIRED, SANDBOX_OFF };
+enum sandbox_choice { SANDBOX_CHOICE_AUTO, SANDBOX_CHOICE_REQUIRED, SANDBOX_CHOICE_OFF };
 enum unknown_sender { UNKNOWN_SENDER_DEFER, UNKNOWN_SENDER_DROP };
 enum tls_mode { TLS_STARTTLS, TLS_SMTPS, TLS_NONE };
 

@@ -51,6 +51,12 @@ log_set_level(enum log_level level)
     journal.level = level;
 }
 
+bool
+log_is_at(enum log_level level)
+{
+    return level <= journal.level;
+}
+
 void
 log_redirect(int descriptor, enum log_target target)
 {
@@ -80,7 +86,8 @@ format_now(char target[static 64])
     localtime_r(&now.tv_sec, &parts);
     strftime(clock_part, sizeof(clock_part), "%Y-%m-%dT%H:%M:%S", &parts);
     strftime(zone, sizeof(zone), "%z", &parts);
-    snprintf(target, 64, "%s.%03ld%.3s:%.2s", clock_part, now.tv_nsec / 1000000 % 1000, zone, zone + 3);
+    snprintf(
+        target, 64, "%s.%03ld%.3s:%.2s", clock_part, now.tv_nsec / 1000000 % 1000, zone, zone + 3);
 }
 
 /* The line's head, as its target wants it: syslogd adds time and host itself. */

@@ -21,6 +21,9 @@ void log_open(const char *program);
 
 void log_set_level(enum log_level level);
 
+/* True where lines of LEVEL are written: spares the making of costly ones. */
+bool log_is_at(enum log_level level);
+
 /* From now on lines go to DESCRIPTOR, which the log owns; the one before is closed. */
 void log_redirect(int descriptor, enum log_target target);
 

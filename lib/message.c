@@ -12,14 +12,14 @@
         static const struct field table[] = {fields{NULL, FIELD_END, sizeof(current), 0}};         \
         return table;                                                                              \
     }
-#define U32(name)            {#name, FIELD_U32, offsetof(current, name), 0},
-#define U64(name)            {#name, FIELD_U64, offsetof(current, name), 0},
-#define I64(name)            {#name, FIELD_I64, offsetof(current, name), 0},
-#define TEXT(name, limit)    {#name, FIELD_TEXT, offsetof(current, name), limit},
+#define U32(name) {#name, FIELD_U32, offsetof(current, name), 0},
+#define U64(name) {#name, FIELD_U64, offsetof(current, name), 0},
+#define I64(name) {#name, FIELD_I64, offsetof(current, name), 0},
+#define TEXT(name, limit) {#name, FIELD_TEXT, offsetof(current, name), limit},
 #define PRIVATE(name, limit) {#name, FIELD_PRIVATE, offsetof(current, name), limit},
-#define BYTES(name, limit)   {#name, FIELD_BYTES, offsetof(current, name), limit},
-#define DESCRIPTOR(name)     {#name, FIELD_DESCRIPTOR, offsetof(current, name), 0},
-#define OPTIONAL(name)       {#name, FIELD_OPTIONAL, offsetof(current, name), 0},
+#define BYTES(name, limit) {#name, FIELD_BYTES, offsetof(current, name), limit},
+#define DESCRIPTOR(name) {#name, FIELD_DESCRIPTOR, offsetof(current, name), 0},
+#define OPTIONAL(name) {#name, FIELD_OPTIONAL, offsetof(current, name), 0},
 #include "lib/messages.def"
 #undef MESSAGE
 #undef U32
@@ -56,7 +56,7 @@ bool
 message_allowed(enum message_type type, enum role from, enum role to)
 {
     return (size_t)type < MESSAGE_COUNT && (TYPES[type].from & ROLE_BIT(from)) != 0 &&
-        (TYPES[type].to & ROLE_BIT(to)) != 0;
+           (TYPES[type].to & ROLE_BIT(to)) != 0;
 }
 
 bool
@@ -72,8 +72,8 @@ message_encode(const struct message *message, enum role from, enum role to,
         return error_set(error, "no room for %s", message_name(message->type));
     memcpy(output->octets + output->used, &type, sizeof(type));
     output->used += sizeof(type);
-    if (!field_encode(TYPES[type].fields(), (const char *)message + TYPES[type].offset, output,
-            error))
+    if (!field_encode(
+            TYPES[type].fields(), (const char *)message + TYPES[type].offset, output, error))
         return error_prefix(error, "%s", message_name(message->type));
     return true;
 }
@@ -118,6 +118,23 @@ message_decode(struct message *message, enum role from, enum role to, struct fie
         return true;
     close_descriptors(input, received);
     return false;
+}
+
+void
+message_discard(const struct message *message)
+{
+    const char *object = (const char *)message + TYPES[message->type].offset;
+
+    for (const struct field *field = TYPES[message->type].fields(); field->type != FIELD_END;
+         field++) {
+        int descriptor;
+
+        if (field->type != FIELD_DESCRIPTOR && field->type != FIELD_OPTIONAL)
+            continue;
+        memcpy(&descriptor, object + field->offset, sizeof(descriptor));
+        if (descriptor >= 0)
+            close(descriptor);
+    }
 }
 
 void

@@ -98,6 +98,9 @@ bool message_encode(const struct message *message, enum role from, enum role to,
 bool message_decode(struct message *message, enum role from, enum role to,
     struct field_input *input, struct error *error);
 
+/* Closes the descriptors in MESSAGE. */
+void message_discard(const struct message *message);
+
 /* "OFFER job=7 …", for the trace. */
 void message_trace(const struct message *message, char *target, size_t size);
 
