@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -144,6 +145,45 @@ every_stage_and_outcome_has_a_name(void **state)
     assert_string_equal(outcome_name((enum outcome)9), "deferred");
 }
 
+static void
+enhanced_codes_are_read(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+        struct enhanced_code enhanced;
+    } texts[] = {
+        {"2.0.0 Ok", 5, {2, 0, 0}},
+        {"5.7.1", 5, {5, 7, 1}},
+        {"4.999.123 x", 9, {4, 999, 123}},
+        {"5.7.1234", 0, {0, 0, 0}},
+        {"5.7", 0, {0, 0, 0}},
+        {"5.7.", 0, {0, 0, 0}},
+        {"5.7.x", 0, {0, 0, 0}},
+        {"5..1 x", 0, {0, 0, 0}},
+        {"5.7.1x", 0, {0, 0, 0}},
+        {"3.7.1", 0, {0, 0, 0}},
+        {"", 0, {0, 0, 0}},
+        {"192.0.2.1 says no", 0, {0, 0, 0}},
+    };
+    char shown[ENHANCED_TEXT_SIZE];
+    struct enhanced_code enhanced;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        assert_int_equal(
+            enhanced_parse(texts[i].text, strlen(texts[i].text), &enhanced), texts[i].length);
+        assert_int_equal(enhanced.class, texts[i].enhanced.class);
+        assert_int_equal(enhanced.subject, texts[i].enhanced.subject);
+        assert_int_equal(enhanced.detail, texts[i].enhanced.detail);
+        enhanced_print(enhanced, shown);
+        assert_int_equal(strlen(shown), texts[i].length);
+        assert_memory_equal(shown, texts[i].text, texts[i].length);
+    }
+    assert_string_equal(
+        enhanced_print((struct enhanced_code){255, 65535, 65535}, shown), "255.65535.65535");
+}
+
 int
 main(void)
 {
@@ -152,6 +192,7 @@ main(void)
         cmocka_unit_test(reasons_are_for_people),
         cmocka_unit_test(a_code_the_server_gave_is_kept),
         cmocka_unit_test(every_stage_and_outcome_has_a_name),
+        cmocka_unit_test(enhanced_codes_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
