@@ -93,6 +93,8 @@ struct configuration {
 
 /* A key, as config.def lists it. */
 struct key {
+    const char
+        *section; /* "" outside of sections, "spool", "smtp", "account"; "queue": no file's */
     const char *name;
     enum value_type type;
     size_t offset; /* of the member in its struct */
@@ -102,36 +104,41 @@ struct key {
     const char *meaning; /* a line for people */
 };
 
-/* The keys of one kind of section. */
+/* The keys of one section. */
 struct key_table {
-    const char *section; /* "spool", "smtp", "account"; "" for what is outside of sections */
     const struct key *keys;
     size_t count;
 };
 
-extern const struct key_table SETTINGS_KEYS;
-extern const struct key_table SECTION_KEYS[SECTION_KIND_COUNT];
-extern const struct key_table PROGRAM_KEYS[ROLE_COUNT]; /* count 0: no section of that name */
-extern const struct key_table ACCOUNT_KEYS;
+/* The keys of SECTION; none where nothing has that name. */
+struct key_table keys_in(const char *section);
+
+/* Every key there is, section by section. */
+struct key_table keys_all(void);
+
+/* "spool" for SECTION_SPOOL. */
+const char *section_kind_name(enum section_kind kind);
 
 /* NULL where TABLE has no key of that name. */
-const struct key *key_find(const struct key_table *table, const char *name);
+const struct key *key_find(struct key_table table, const char *name);
 
 /* The member of OBJECT that KEY is. */
 void *key_member(const struct key *key, void *object);
+const void *key_value(const struct key *key, const void *object);
 
-/* Fills OBJECT, which must be zeroed, with TABLE's defaults. */
-void keys_set_defaults(const struct key_table *table, void *object);
+/* Fills OBJECT, which must be zeroed, with TABLE's defaults; what has none is "" or empty. */
+void keys_set_defaults(struct key_table table, void *object);
 
 /* Frees what TABLE's members of OBJECT own. */
-void keys_free(const struct key_table *table, void *object);
+void keys_free(struct key_table table, void *object);
 
 /* Every key at its default; no section, queue or account. */
 void configuration_init(struct configuration *configuration);
 
 void configuration_free(struct configuration *configuration);
 
-/* Zeroed elements at the end of the arrays, their keys at their defaults. */
+/* A new element at the end of the array, its keys at their defaults; a pointer to it lives until
+ * the next one is added. */
 struct section_settings *configuration_add_section(
     struct configuration *configuration, enum section_kind kind, const char *name);
 struct queue_settings *configuration_add_queue(struct configuration *configuration);

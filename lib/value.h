@@ -48,6 +48,11 @@ struct value_range {
 bool value_parse(enum value_type type, const struct value_range *range, const char *text,
     void *member, struct error *error);
 
+/* Fills MEMBER, which must be zeroed, from STANDARD, a default that is known to be right; NULL: the
+ * type's emptiest value. */
+void value_set_default(
+    enum value_type type, const struct value_range *range, const char *standard, void *member);
+
 /* MEMBER as value_parse would read it again, in memory of the caller's; a list's element AT.
  * NULL for what has no text (a secret). */
 char *value_print(
