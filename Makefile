@@ -12,6 +12,7 @@ BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/smailer
 SYSCONFDIR ?= /etc
 MANDIR     ?= $(PREFIX)/share/man
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wwrite-strings -Wvla $(WERROR)
@@ -43,7 +44,7 @@ $(foreach f,$(FOLDERS),$(eval SOURCES_$(f) := $(wildcard $(f)/*.c)))
 $(foreach f,$(FOLDERS),$(eval OBJECTS_$(f) := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(f)/main.c,$(SOURCES_$(f))))))
 BUILT_PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $(p)/main.c),$(TARGET_$(p))))
 
-.PHONY: all clean unit
+.PHONY: all clean unit unit-programs check demo asan tidy format users install
 all: $(BUILT_PROGRAMS)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -58,7 +59,8 @@ $(BUILD)/$(1)/%.o: $(1)/%.c
 	@mkdir -p $$(@D)
 	$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(PKG_CFLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach f,$(FOLDERS),$(eval PKG_CFLAGS_$(f) := $(call pkg-cflags,$(PKGS_lib) $(PKGS_$(f)))))
+# Asked for when first needed: `make check` begins on machines that have no pkg-config yet.
+$(foreach f,$(FOLDERS),$(eval PKG_CFLAGS_$(f) = $$(eval PKG_CFLAGS_$(f) := $$(call pkg-cflags,$(PKGS_lib) $(PKGS_$(f))))$$(PKG_CFLAGS_$(f))))
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 
 define program_rules
@@ -78,8 +80,54 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/lib.a $$(if $$(filter-out lib,$$(
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(call pkg-cflags,cmocka $(PKGS_lib) $(PKGS_$(call unit-folder,$*))) $(ALL_LDFLAGS) -MMD -MP -o $@ $< \
 	  $(if $(filter-out lib queue,$(call unit-folder,$*)),$(BUILD)/$(call unit-folder,$*).a) $(BUILD)/queue.a $(BUILD)/lib.a \
 	  $(call pkg-libs,cmocka $(PKGS_lib) $(PKGS_$(call unit-folder,$*))) -lpthread
+unit-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@for test in $^; do $$test || exit 1; done
+
+# Both begin on a machine that has git, make and a network; DEPS=no installs nothing.
+PARALLEL = $(MAKE) --no-print-directory -j$(shell nproc)
+check:
+	@tests/install-dependencies all
+	@$(PARALLEL) all unit-programs
+	@tests/run --build $(O)
+demo:
+	@tests/install-dependencies demo
+	@$(PARALLEL) all
+	@SMAILER_BUILD=$(O) tests/demo
+
+# The unit tests and the main flows again; seccomp knows nothing of what the sanitizers need.
+asan:
+	@$(PARALLEL) O=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' all unit-programs
+	@SMAILER_SANITIZE=yes SMAILER_PATIENCE=3 tests/run --build $(BUILD)/asan --main-flows
+
+C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
+format:
+	clang-format -i $(C_FILES)
+tidy:
+	clang-tidy --quiet $(foreach f,$(FOLDERS),$(SOURCES_$(f))) -- -std=c17 $(CPPFLAGS) $(sort $(foreach f,$(FOLDERS),$(PKG_CFLAGS_$(f))))
+	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --quiet -D_GNU_SOURCE -I. $(FOLDERS)
+
+users:
+	conf/make-users
+
+# sendmail and mailq are one program, and there only once it is built. What the administrator wrote
+# in SYSCONFDIR stays.
+INSTALL ?= install
+CONFDIR ?= $(SYSCONFDIR)/smailer
+install: all
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBEXECDIR) $(CONFDIR) $(SYSCONFDIR)/init.d $(SYSCONFDIR)/logrotate.d $(UNITDIR))
+	$(INSTALL) -m 755 $(O)/bin/smailer-master $(DESTDIR)$(SBINDIR)/
+	$(INSTALL) -m 755 $(O)/bin/smailer $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 755 $(O)/libexec/smailer-* $(DESTDIR)$(LIBEXECDIR)/
+	if [ -e $(O)/bin/sendmail ]; then $(INSTALL) -m 755 $(O)/bin/sendmail $(DESTDIR)$(SBINDIR)/ && \
+	  ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(BINDIR)/mailq; fi
+	for file in main.cf master.cf accounts.cf; do [ -e $(DESTDIR)$(CONFDIR)/$$file ] || \
+	  $(INSTALL) -m 600 conf/$$file $(DESTDIR)$(CONFDIR)/; done
+	$(INSTALL) -m 755 conf/smailer.init $(DESTDIR)$(SYSCONFDIR)/init.d/smailer
+	$(INSTALL) -m 644 conf/smailer.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/smailer
+	$(INSTALL) -m 644 conf/smailer.service $(DESTDIR)$(UNITDIR)/
+	for page in $(wildcard doc/*.[1-8] doc/man/*.[1-8]); do \
+	  $(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 
 clean:
 	rm -rf $(BUILD) $(O)/bin $(O)/libexec

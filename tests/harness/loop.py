@@ -71,7 +71,13 @@ class LoopServer:
             self._socket = self._reserve(self.port)
 
     def end(self):
+        async def cancel():
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
         self.down()
+        self.run(cancel())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._socket.close()

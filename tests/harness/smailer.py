@@ -191,7 +191,7 @@ class Smailer:
         text = path.read_text(errors="replace") if path.exists() else ""
         return text + self.log("master")
 
-    def signal(self, number):
+    def send_signal(self, number):
         os.kill(self.process.pid, number)
 
     def stop(self, limit=20):
@@ -199,7 +199,7 @@ class Smailer:
         if self.process is None:
             return None
         if self.process.poll() is None:
-            self.signal(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(limit * PATIENCE)
         except subprocess.TimeoutExpired:
@@ -212,7 +212,7 @@ class Smailer:
     def reload(self, limit=30):
         """SIGHUP, and waits until master says what became of it. Returns those lines."""
         before = len(self.log("master"))
-        self.signal(signal.SIGHUP)
+        self.send_signal(signal.SIGHUP)
         def said():
             return re.search(r"(?i)reload(ed|.*(done|complete|fail|refus|nothing|unchanged|mistake))",
                              self.log("master")[before:])
