@@ -1,5 +1,4 @@
-#include <stdbool.h>
-#include <stddef.h>
+#include <stdio.h>
 
 #include "lib/outcome.h"
 
@@ -120,4 +119,46 @@ stage_name(enum stage stage)
     };
 
     return (unsigned)stage < STAGE_COUNT ? NAMES[stage] : "delivering";
+}
+
+/* Reads one to three digits at *AT; moves *AT behind them. */
+static bool
+take_number(const char *text, size_t length, size_t *at, uint16_t *number)
+{
+    size_t first = *at;
+
+    *number = 0;
+    while (*at < length && *at - first < 3 && text[*at] >= '0' && text[*at] <= '9')
+        *number = (uint16_t)(*number * 10 + (text[(*at)++] - '0'));
+    return *at > first;
+}
+
+size_t
+enhanced_parse(const char *text, size_t length, struct enhanced_code *enhanced)
+{
+    struct enhanced_code found = {0, 0, 0};
+    size_t at = 2;
+
+    *enhanced = found;
+    if (length < 5 || text[1] != '.' || (text[0] != '2' && text[0] != '4' && text[0] != '5'))
+        return 0;
+    if (!take_number(text, length, &at, &found.subject) || at == length || text[at++] != '.')
+        return 0;
+    if (!take_number(text, length, &at, &found.detail))
+        return 0;
+    if (at < length && text[at] != ' ')
+        return 0;
+    found.class = (uint8_t)(text[0] - '0');
+    *enhanced = found;
+    return at;
+}
+
+char *
+enhanced_print(struct enhanced_code enhanced, char target[static ENHANCED_TEXT_SIZE])
+{
+    target[0] = '\0';
+    if (enhanced.class != 0)
+        snprintf(target, ENHANCED_TEXT_SIZE, "%hhu.%hu.%hu", enhanced.class, enhanced.subject,
+            enhanced.detail);
+    return target;
 }

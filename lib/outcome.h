@@ -5,6 +5,8 @@
 #ifndef SMAILER_OUTCOME_H
 #define SMAILER_OUTCOME_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum outcome { OUTCOME_SENT, OUTCOME_DEFERRED, OUTCOME_DROPPED };
@@ -33,6 +35,9 @@ struct enhanced_code {
     uint16_t detail;
 };
 
+/* Octets that any enhanced code fits into as text, with its NUL. */
+#define ENHANCED_TEXT_SIZE 16
+
 struct decision {
     enum outcome outcome;
     const char *reason; /* for people, in words; never NULL */
@@ -49,5 +54,12 @@ const char *outcome_name(enum outcome outcome);
 
 /* What the program was doing, for "lost connection while ..." */
 const char *stage_name(enum stage stage);
+
+/* Reads the enhanced code that the LENGTH octets at TEXT begin with, up to a blank or their end.
+ * Returns how many octets it has; 0 where there is none, and then ENHANCED has class 0. */
+size_t enhanced_parse(const char *text, size_t length, struct enhanced_code *enhanced);
+
+/* "5.7.1", or "" for none; returns TARGET. */
+char *enhanced_print(struct enhanced_code enhanced, char target[static ENHANCED_TEXT_SIZE]);
 
 #endif
