@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 #include "lib/error.h"
+#include "lib/mail_id.h"
 
 #define QUEUE_NAME_SIZE 256 /* a file's name: up to 255 octets of any kind, and NUL */
-#define QUEUE_HASH_SIZE 17 /* the id's hash: 16 upper-case hexadecimal digits, and NUL */
-#define QUEUE_ID_SIZE 64 /* a mail's id, and NUL */
+#define QUEUE_TEMPORARY_SIZE 48 /* a temporary file's name, and NUL */
 #define QUEUE_REASON_SIZE 1024 /* the server's words, or why: longer ones are cut */
 #define QUEUE_GRACE 60000 /* a record without its file is swept when it is this old (ms) */
 #define QUEUE_STRIKES_TO_DEFER 3 /* so many faults of a program over one mail defer it */
@@ -51,7 +51,7 @@ struct mail_identity {
 
 /* What is remembered beside a mail: see smailer's table of states. */
 struct mail_record {
-    char id[QUEUE_ID_SIZE]; /* empty where it never became known */
+    char id[MAIL_ID_SIZE]; /* empty where it never became known */
     char name[QUEUE_NAME_SIZE]; /* the file's first name, which the id's hash comes from */
     uint32_t attempts; /* so many tries ended without success */
     uint32_t strikes; /* so many programs died with it in hand, one after the other */
@@ -120,8 +120,7 @@ enum queue_found queue_mail_find(struct queue *queue, enum mail_state place, con
 
 /* The hash in the mail's id. It comes from the file's first name and its mtime, and outlives new
  * names and places. */
-void queue_mail_hash(
-    struct queue *queue, const struct mail_identity *identity, char hash[QUEUE_HASH_SIZE]);
+uint64_t queue_mail_hash(struct queue *queue, const struct mail_identity *identity);
 
 /* Reads the mail's record of its place. False where it has none (or a damaged one, which is
  * logged): never tried. next_try is at most NOW + retry_interval. A deferred mail without a record
@@ -150,8 +149,8 @@ struct queue_move {
     enum queue_result result;
     char name[QUEUE_NAME_SIZE]; /* in its final place; another where its own was taken */
     struct error error;
-    char hash[QUEUE_HASH_SIZE]; /* of its id */
-    char record_name[QUEUE_HASH_SIZE + 16]; /* private: the record while it has no name */
+    uint64_t hash; /* of its id */
+    char record_name[QUEUE_TEMPORARY_SIZE]; /* private: the record before it has its name */
     int record_descriptor; /* private */
 };
 
@@ -194,7 +193,7 @@ struct queue_sweep_rules {
     int64_t keep_dropped;
     /* Called for each mail removed. ID is empty where no record knew it. */
     void (*removed)(void *context, struct queue *queue, const struct mail_identity *identity,
-        const char *hash, const char *id);
+        uint64_t hash, const char *id);
     void *context;
 };
 struct queue_sweep;

@@ -1,0 +1,190 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/memory.h"
+#include "queue/find.h"
+
+struct queue_scan {
+    struct queue *queue;
+    enum mail_state place;
+    DIR *names; /* NULL: there is no such directory */
+};
+
+DIR *
+find_names(struct queue *queue, enum directory directory, struct error *error)
+{
+    int parent = directory_get(queue, directory, error);
+    int descriptor;
+    DIR *names;
+
+    if (parent < 0)
+        return NULL;
+    descriptor = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    names = descriptor < 0 ? NULL : fdopendir(descriptor);
+    if (names == NULL) {
+        error_errno(error, "read the directory %s/%s", queue->path, directory_name(directory));
+        if (descriptor >= 0)
+            close(descriptor);
+    }
+    return names;
+}
+
+struct queue_scan *
+queue_scan_open(struct queue *queue, enum mail_state place, struct error *error)
+{
+    struct queue_scan *scan;
+    struct error local = {0};
+    DIR *names;
+
+    if (!directory_refresh(queue, error))
+        return NULL;
+    names = find_names(queue, directory_of(place), &local);
+    if (names == NULL && local.code != ENOENT) {
+        if (error != NULL)
+            *error = local;
+        return NULL;
+    }
+    scan = memory_new(1, sizeof(*scan));
+    scan->queue = queue;
+    scan->place = place;
+    scan->names = names;
+    return scan;
+}
+
+bool
+queue_scan_next(struct queue_scan *scan, char name[QUEUE_NAME_SIZE], struct error *error)
+{
+    const struct dirent *entry;
+
+    memset(error, 0, sizeof(*error));
+    if (scan->names == NULL)
+        return false;
+    for (;;) {
+        errno = 0;
+        entry = readdir(scan->names);
+        if (entry == NULL && errno != 0)
+            return error_errno(error, "read the directory %s/%s", scan->queue->path,
+                directory_name(directory_of(scan->place)));
+        if (entry == NULL)
+            return false;
+        if (entry->d_type != DT_DIR && queue_name_is_mail(scan->queue, entry->d_name)) {
+            memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
+            return true;
+        }
+    }
+}
+
+void
+queue_scan_close(struct queue_scan *scan)
+{
+    if (scan == NULL)
+        return;
+    if (scan->names != NULL)
+        closedir(scan->names);
+    free(scan);
+}
+
+void
+find_identify(struct mail_identity *identity, const struct stat *status)
+{
+    identity->device = status->st_dev;
+    identity->inode = status->st_ino;
+    identity->size = (uint64_t)status->st_size;
+    identity->mtime_ns = (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+}
+
+bool
+find_is_same(const struct mail_identity *identity, const struct stat *status)
+{
+    struct mail_identity other;
+
+    find_identify(&other, status);
+    return S_ISREG(status->st_mode) && other.device == identity->device &&
+           other.inode == identity->inode && other.size == identity->size &&
+           other.mtime_ns == identity->mtime_ns;
+}
+
+static enum queue_found
+not_found(const struct queue *queue, enum mail_state place, struct error *error)
+{
+    if (errno == ENOENT)
+        return QUEUE_FOUND_GONE;
+    if (errno == ELOOP || errno == ENXIO || errno == ENOTDIR || errno == EXDEV)
+        return QUEUE_FOUND_OTHER;
+    error_errno(error, "open a mail in %s/%s", queue->path, directory_name(directory_of(place)));
+    return QUEUE_FOUND_FAILED;
+}
+
+static enum queue_found
+judge(const struct queue *queue, const struct stat *status, struct mail_identity *identity)
+{
+    if (!S_ISREG(status->st_mode))
+        return QUEUE_FOUND_OTHER;
+    find_identify(identity, status);
+    return identity->size > queue->max_message_size ? QUEUE_FOUND_TOO_LARGE : QUEUE_FOUND;
+}
+
+static enum queue_found
+open_mail(struct queue *queue, int parent, struct mail_identity *identity, int *descriptor,
+    struct error *error)
+{
+    int opened = directory_open_below(parent, identity->name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    struct stat status;
+    enum queue_found found;
+
+    if (opened < 0)
+        return not_found(queue, identity->place, error);
+    found = fstat(opened, &status) == 0 ? judge(queue, &status, identity)
+                                        : not_found(queue, identity->place, error);
+    if (found == QUEUE_FOUND)
+        *descriptor = opened;
+    else
+        close(opened);
+    return found;
+}
+
+enum queue_found
+queue_mail_find(struct queue *queue, enum mail_state place, const char *name,
+    struct mail_identity *identity, int *descriptor, struct error *error)
+{
+    struct error missing = {0};
+    struct stat status;
+    int parent;
+
+    memset(identity, 0, sizeof(*identity));
+    identity->place = place;
+    if (strlen(name) >= QUEUE_NAME_SIZE || strchr(name, '/') != NULL || name[0] == '\0')
+        return QUEUE_FOUND_OTHER;
+    memcpy(identity->name, name, strlen(name) + 1);
+    parent = directory_get(queue, directory_of(place), &missing);
+    if (parent < 0 && error != NULL)
+        *error = missing;
+    if (parent < 0)
+        return missing.code == ENOENT ? QUEUE_FOUND_GONE : QUEUE_FOUND_FAILED;
+    if (descriptor != NULL)
+        return open_mail(queue, parent, identity, descriptor, error);
+    if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return not_found(queue, place, error);
+    return judge(queue, &status, identity);
+}
+
+bool
+queue_mail_record(struct queue *queue, const struct mail_identity *identity, int64_t now,
+    struct mail_record *record)
+{
+    int64_t latest = now + queue->retry_interval;
+
+    if (queue->kind->read_record(queue, identity, record)) {
+        if (record->next_try > latest)
+            record->next_try = latest;
+        return true;
+    }
+    if (identity->place == MAIL_DEFERRED && queue->retry_interval > 0)
+        record->next_try = now + (int64_t)(name_hash(queue, record->name, identity->mtime_ns) %
+                                           (uint64_t)queue->retry_interval);
+    return false;
+}

@@ -1,0 +1,63 @@
+/*
+ * What the files of queue/ share about an opened queue. Nobody else includes it.
+ */
+#ifndef SMAILER_QUEUE_INTERNAL_H
+#define SMAILER_QUEUE_INTERNAL_H
+
+#include <sys/types.h>
+
+#include "queue/queue.h"
+
+/* The directories of a spool; a kind with others maps its own onto these. */
+enum directory {
+    DIRECTORY_QUEUE,
+    DIRECTORY_STATE,
+    DIRECTORY_SENT,
+    DIRECTORY_DEFER,
+    DIRECTORY_DEFER_STATE,
+    DIRECTORY_DROP,
+    DIRECTORY_DROP_STATE,
+    DIRECTORY_COUNT
+};
+
+/* What a kind of queue does in its own way. */
+struct queue_kind {
+    const char *name;
+    bool (*open)(struct queue *queue, struct error *error);
+    bool (*name_is_mail)(const struct queue *queue, const char *name);
+    /* Finds out the id's hash of a mail and the name that it comes from. */
+    uint64_t (*origin)(
+        struct queue *queue, const struct mail_identity *identity, char name[QUEUE_NAME_SIZE]);
+    bool (*read_record)(
+        struct queue *queue, const struct mail_identity *identity, struct mail_record *record);
+    /* A move's two halves: all that can be done without anybody seeing it, and the commit. The
+     * first returns true where there is a commit to make. */
+    bool (*move_prepare)(struct queue_move *move);
+    void (*move_commit)(struct queue_move *move);
+    void (*move_abandon)(struct queue_move *move);
+};
+
+extern const struct queue_kind QUEUE_SPOOL;
+
+struct queue {
+    const struct queue_kind *kind;
+    char *section;
+    char *sid;
+    char *path;
+    char *pattern;
+    uint64_t max_message_size;
+    int64_t retry_interval;
+    bool writable;
+    int directories[DIRECTORY_COUNT]; /* -1: not open */
+    dev_t device;
+    uid_t owner;
+    gid_t group;
+    mode_t mode;
+    unsigned int touched; /* 1 << enum directory, since the last sync */
+    uint64_t serial; /* makes the names of temporary files differ */
+    bool distrusted; /* a sync failed, and nothing worked since */
+    int64_t probed; /* when that was last tried; ms of the monotonic clock */
+    struct error distrust;
+};
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * Whether the disk may be believed.
+ */
+#ifndef SMAILER_QUEUE_SYNC_H
+#define SMAILER_QUEUE_SYNC_H
+
+#include "queue/directory.h"
+
+#define SYNC_GROUP 16 /* so many new files are synced by one syncfs(2) instead of one by one */
+
+/* False with the reason after a failed sync, until writing and syncing works again. To be asked
+ * before every change. */
+bool sync_trusts(struct queue *queue, struct error *error);
+
+/* From now on QUEUE is not trusted. Always false. */
+bool sync_distrust(struct queue *queue, const struct error *reason);
+
+/* Syncs new files that were written in DIRECTORY's file system. */
+bool sync_file_system(struct queue *queue, struct error *error);
+
+/* fdatasync(2), and what a failure means. */
+bool sync_file(struct queue *queue, int descriptor, struct error *error);
+
+/* fsync(2) of a directory that is none of the layout's. */
+bool sync_directory(struct queue *queue, int descriptor, struct error *error);
+
+#endif
