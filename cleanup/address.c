@@ -29,14 +29,6 @@ static const struct {
     {"@", "more than one @"},
 };
 
-static bool
-is_control(const unsigned char *character, size_t count)
-{
-    if (count == 1)
-        return *character < 0x20 || *character == 0x7F;
-    return count == 2 && character[0] == 0xC2 && character[1] < 0xA0;
-}
-
 /* Always false: says why the character at TEXT cannot be there. */
 static bool
 refuse_character(const char *text, size_t length, struct error *error)
@@ -47,7 +39,7 @@ refuse_character(const char *text, size_t length, struct error *error)
     for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
         if (strchr(REASONS[i].characters, *text) != NULL && *text != '\0')
             return error_set(error, "%s", REASONS[i].reason);
-    if (count == 0 || is_control((const unsigned char *)text, count))
+    if (count == 0 || text_is_control(text, count))
         return error_set(error, "a control character in the address");
     text_escape_bytes(shown, sizeof(shown), text, count);
     return error_set(error, "'%s' is not allowed there in an address", shown);
@@ -65,7 +57,7 @@ atom_length(const char *text, size_t length)
         if (count == 1 && text[at] != '\0' &&
             (strchr(LETTERS_DIGITS, text[at]) != NULL || strchr(ATOM_MARKS, text[at]) != NULL))
             at++;
-        else if (count > 1 && !is_control((const unsigned char *)text + at, count))
+        else if (count > 1 && !text_is_control(text + at, count))
             at += count;
         else
             break;
@@ -109,7 +101,7 @@ read_quoted(const char *text, size_t length, size_t *end, struct error *error)
         if (text[at] == '\\' && at + 1 < length && text[at + 1] >= 0x20 && text[at + 1] < 0x7F)
             at++;
         count = text_character(text + at, length - at);
-        if (count == 0 || is_control((const unsigned char *)text + at, count))
+        if (count == 0 || text_is_control(text + at, count))
             return error_set(error, "a control character in the address");
         at += count;
     }
@@ -176,15 +168,6 @@ check_literal(const char *literal, size_t length, struct error *error)
     return true;
 }
 
-static bool
-is_ascii(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if ((text[i] & 0x80) != 0)
-            return false;
-    return true;
-}
-
 /* Puts the domain behind what ADDRESS holds, USED octets. */
 static bool
 append_domain(
@@ -223,7 +206,7 @@ static bool
 read_domain(
     struct address *address, size_t used, const char *domain, size_t length, struct error *error)
 {
-    if (!is_ascii(domain, length))
+    if (!text_is_ascii(domain, length))
         return read_international(address, used, domain, length, error);
     if (length > 0 && domain[0] == '[')
         return check_literal(domain, length, error) &&
@@ -265,6 +248,6 @@ address_read(struct address *address, const char *text, size_t length, struct er
             error, "the part before the @ has more than %d characters", ADDRESS_LOCAL_MAX);
     memcpy(address->text, text, end + 1);
     address->domain = end + 1;
-    address->needs_smtputf8 = !is_ascii(text, end);
+    address->needs_smtputf8 = !text_is_ascii(text, end);
     return read_domain(address, end + 1, text + end + 1, length - end - 1, error);
 }

@@ -19,7 +19,7 @@
 enum { ROOT_DEPTH = 1, ITEM_DEPTH, FIELD_DEPTH };
 enum { FIRST_COUNT = 64, ROOM_KEPT = 65536, READ_AT_ONCE = 65536, SHOWN_SIZE = 256 };
 
-static const char *const FIELD_NAMES[FIELD_COUNT] = {
+static const char *const FIELD_NAMES[ITEM_FIELDS] = {
     "fld_time", "fld_sender", "fld_address", "fld_topic", "fld_content"};
 
 struct item {
@@ -28,7 +28,7 @@ struct item {
 };
 
 struct field_place {
-    enum field field;
+    enum item_field field;
     size_t start;
     size_t length;
 };
@@ -111,14 +111,14 @@ begin_field(struct document *document, const char *name)
 {
     size_t field = 0;
 
-    while (field < FIELD_COUNT && strcmp(name, FIELD_NAMES[field]) != 0)
+    while (field < ITEM_FIELDS && strcmp(name, FIELD_NAMES[field]) != 0)
         field++;
-    if (field == FIELD_COUNT)
+    if (field == ITEM_FIELDS)
         return;
     document->fields = make_room(
         document->fields, document->field_count, &document->field_room, sizeof(struct field_place));
     document->fields[document->field_count] =
-        (struct field_place){.field = (enum field)field, .start = document->texts.used};
+        (struct field_place){.field = (enum item_field)field, .start = document->texts.used};
     document->in_field = true;
 }
 
@@ -361,12 +361,12 @@ document_fields(const struct document *document, size_t item)
     return document->items[item].count;
 }
 
-struct field_text
+struct item_text
 document_field(const struct document *document, size_t item, size_t index)
 {
     const struct field_place *place = &document->fields[document->items[item].first + index];
 
-    return (struct field_text){
+    return (struct item_text){
         .field = place->field,
         .text = document->texts.data + place->start,
         .length = place->length,
@@ -374,7 +374,7 @@ document_field(const struct document *document, size_t item, size_t index)
 }
 
 const char *
-field_name(enum field field)
+item_field_name(enum item_field field)
 {
     return FIELD_NAMES[field];
 }

@@ -14,7 +14,7 @@
 
 enum { DOCUMENT_DEPTH_MAX = 16, DOCUMENT_ITEMS_MAX = 100000 };
 
-enum field { FIELD_TIME, FIELD_SENDER, FIELD_ADDRESS, FIELD_TOPIC, FIELD_CONTENT, FIELD_COUNT };
+enum item_field { ITEM_TIME, ITEM_SENDER, ITEM_ADDRESS, ITEM_TOPIC, ITEM_CONTENT, ITEM_FIELDS };
 
 enum document_result {
     DOCUMENT_PARSED, /* one item at least */
@@ -40,8 +40,8 @@ enum document_result document_parse(
 
 size_t document_items(const struct document *document);
 
-struct field_text {
-    enum field field;
+struct item_text {
+    enum item_field field;
     const char *text; /* UTF-8 as XML allows it, NUL-terminated, the document's */
     size_t length;
 };
@@ -49,9 +49,9 @@ struct field_text {
 size_t document_fields(const struct document *document, size_t item);
 
 /* The fields of an item in the order of the file, repeated ones too. */
-struct field_text document_field(const struct document *document, size_t item, size_t index);
+struct item_text document_field(const struct document *document, size_t item, size_t index);
 
 /* The element's name, "fld_time". */
-const char *field_name(enum field field);
+const char *item_field_name(enum item_field field);
 
 #endif

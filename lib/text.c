@@ -58,12 +58,25 @@ text_is_utf8(const void *bytes, size_t length)
     return true;
 }
 
-static bool
-is_control(const unsigned char *character, size_t count)
+bool
+text_is_ascii(const void *bytes, size_t length)
 {
+    const unsigned char *octets = bytes;
+    unsigned char all = 0;
+
+    for (size_t i = 0; i < length; i++)
+        all |= octets[i];
+    return all < 0x80;
+}
+
+bool
+text_is_control(const void *bytes, size_t count)
+{
+    const unsigned char *octets = bytes;
+
     if (count == 1)
-        return character[0] < 0x20 || character[0] == 0x7F;
-    return count == 2 && character[0] == 0xC2 && character[1] < 0xA0;
+        return octets[0] < 0x20 || octets[0] == 0x7F;
+    return count == 2 && octets[0] == 0xC2 && octets[1] < 0xA0;
 }
 
 char *
@@ -78,7 +91,7 @@ text_escape_bytes(char *target, size_t size, const void *bytes, size_t length)
         char shown[8];
         size_t width;
 
-        if (count == 0 || is_control(octets + at, count)) {
+        if (count == 0 || text_is_control(octets + at, count)) {
             width = (size_t)snprintf(shown, sizeof(shown), "\\%03o", octets[at]);
             count = 1;
         } else if (octets[at] == '\\') {

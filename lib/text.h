@@ -22,4 +22,10 @@ size_t text_character(const void *bytes, size_t length);
 /* True where LENGTH octets at BYTES are UTF-8 throughout. */
 bool text_is_utf8(const void *bytes, size_t length);
 
+/* True where they are ASCII throughout. */
+bool text_is_ascii(const void *bytes, size_t length);
+
+/* True where the UTF-8 character of COUNT octets at BYTES is a control character: C0, DEL, C1. */
+bool text_is_control(const void *bytes, size_t count);
+
 #endif
