@@ -198,9 +198,9 @@ execute(void)
 }
 
 static int
-trace_parent(void)
+be_traced(void)
 {
-    return verdict(ptrace(PTRACE_ATTACH, getppid(), NULL, NULL));
+    return verdict(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
 }
 
 static int
@@ -332,7 +332,7 @@ test_fatal(void **state)
     (void)state;
     need_seccomp();
     expect_each(CHILDREN, execute, -SIGSYS, "execve");
-    expect_each(EVERYONE, trace_parent, -SIGSYS, "ptrace");
+    expect_each(EVERYONE, be_traced, -SIGSYS, "ptrace");
     expect_each(EVERYONE, read_parent, -SIGSYS, "process_vm_readv");
     expect_each(EVERYONE, leave_namespace, -SIGSYS, "unshare");
     expect_each(CHILDREN, become_root, -SIGSYS, "setresuid");
