@@ -1,0 +1,104 @@
+/*
+ * smailer-pickup: finds mails in the directory queues, and hands them on.
+ */
+#include "lib/service.h"
+#include "pickup/bases.h"
+#include "pickup/cleanups.h"
+#include "pickup/listing.h"
+#include "pickup/offer.h"
+#include "pickup/run.h"
+#include "pickup/status.h"
+
+static bool
+prepare(struct service_paths *paths, struct error *error)
+{
+    const struct configuration *configuration = service_configuration();
+
+    (void)error;
+    for (size_t i = 0; i < configuration->queue_count; i++)
+        service_allow(paths, configuration->queues[i].path, SANDBOX_READ | SANDBOX_LIST);
+    bases_open();
+    return true;
+}
+
+static bool
+start(int inheritance, struct error *error)
+{
+    static const struct run_host HOST = {bases_get, offer_wake};
+
+    (void)inheritance;
+    (void)error;
+    offer_open();
+    listing_open();
+    status_open();
+    run_open(&HOST);
+    bases_start();
+    return true;
+}
+
+static void
+peer_joined(struct channel *peer)
+{
+    if (channel_peer(peer) == ROLE_CLEANUP)
+        cleanups_joined(peer);
+    if (channel_peer(peer) == ROLE_QMGR)
+        run_check();
+}
+
+static void
+peer_left(struct channel *peer)
+{
+    if (channel_peer(peer) == ROLE_CLEANUP)
+        cleanups_left(peer);
+    if (channel_peer(peer) == ROLE_CONTROL) {
+        listing_cancel_all();
+        run_cancel_all();
+    }
+}
+
+static void
+drain(void)
+{
+    offer_stop();
+    service_drained(-1);
+}
+
+static void
+handle_parse_room(struct channel *from, const struct message *message)
+{
+    cleanups_handle_room(from, message);
+    offer_pump();
+    listing_pump();
+}
+
+static const struct service_handler HANDLERS[] = {
+    {MESSAGE_ROOM, offer_handle_room},
+    {MESSAGE_FINISHED, offer_handle_finished},
+    {MESSAGE_PARKED, offer_handle_parked},
+    {MESSAGE_WANTED, offer_handle_wanted},
+    {MESSAGE_QUEUE_PROBLEM, bases_handle_problem},
+    {MESSAGE_PARSE_ROOM, handle_parse_room},
+    {MESSAGE_LIST, listing_handle},
+    {MESSAGE_LIST_ROOM, listing_handle_room},
+    {MESSAGE_LIST_CANCEL, listing_handle_cancel},
+    {MESSAGE_RUN, run_handle},
+    {MESSAGE_RUN_CANCEL, run_handle_cancel},
+    {MESSAGE_STATUS, status_handle},
+};
+
+static const struct service SERVICE = {
+    .role = ROLE_PICKUP,
+    .prepare = prepare,
+    .start = start,
+    .peer_joined = peer_joined,
+    .peer_left = peer_left,
+    .drain = drain,
+    .handlers = HANDLERS,
+    .handler_count = sizeof(HANDLERS) / sizeof(HANDLERS[0]),
+};
+
+int
+main(int argc, char **argv)
+{
+    return service_main(&SERVICE, argc, argv);
+}

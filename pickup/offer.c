@@ -1,0 +1,448 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/service.h"
+#include "pickup/bases.h"
+#include "pickup/cleanups.h"
+#include "pickup/offer.h"
+#include "pickup/run.h"
+
+/* Mails offered before other events get their turn. */
+#define BURST 64
+
+/* How long a file is left alone that could not be opened. */
+#define UNREADABLE_MS 60000
+
+#define SUSPECTS_MAX 1000
+
+/* A mail in qmgr's hand. Its number is its place here, and above that how often the place was
+ * used, so that a late answer never hits another mail. */
+struct job {
+    uint32_t use;
+    bool used;
+    struct base *base;
+    enum mail_state place;
+    uint64_t key;
+    int64_t next_try; /* what its record says, ms */
+    uint32_t run;
+    char *name;
+};
+
+/* A mail with strikes, which waits until it can be parsed alone. */
+struct suspect {
+    struct base *base;
+    struct candidate candidate;
+};
+
+static struct {
+    struct job *jobs;
+    uint32_t job_count;
+    uint32_t *free_jobs;
+    uint32_t free_count;
+    TAILQ_HEAD(, base) active;
+    struct suspect suspects[SUSPECTS_MAX];
+    size_t suspect_count;
+    struct event *soon;
+    bool stopped;
+} offers;
+
+static struct job *
+take_job(uint64_t *number)
+{
+    struct job *job;
+    uint32_t place;
+
+    if (offers.free_count == 0) {
+        uint32_t larger = offers.job_count == 0 ? 256 : offers.job_count * 2;
+
+        offers.jobs = memory_resize(offers.jobs, larger, sizeof(*offers.jobs));
+        offers.free_jobs = memory_resize(offers.free_jobs, larger, sizeof(*offers.free_jobs));
+        memset(
+            offers.jobs + offers.job_count, 0, (larger - offers.job_count) * sizeof(*offers.jobs));
+        for (uint32_t i = larger; i > offers.job_count; i--)
+            offers.free_jobs[offers.free_count++] = i - 1;
+        offers.job_count = larger;
+    }
+    place = offers.free_jobs[--offers.free_count];
+    job = &offers.jobs[place];
+    job->used = true;
+    /* The highest bit is control's. */
+    job->use = (job->use + 1) & 0x7FFFFFFFU;
+    *number = (uint64_t)job->use << 32 | place;
+    return job;
+}
+
+static struct job *
+find_job(uint64_t number)
+{
+    uint32_t place = (uint32_t)number;
+
+    if (place >= offers.job_count || !offers.jobs[place].used ||
+        offers.jobs[place].use != (uint32_t)(number >> 32))
+        return NULL;
+    return &offers.jobs[place];
+}
+
+static void
+free_job(struct job *job)
+{
+    free(job->name);
+    job->name = NULL;
+    job->used = false;
+    offers.free_jobs[offers.free_count++] = (uint32_t)(job - offers.jobs);
+}
+
+/* Remembers a file that is not to be looked at for a while. */
+static void
+leave_alone(struct base *base, const struct candidate *candidate, int64_t until)
+{
+    struct known_file *file = known_add(&base->known, known_key(candidate->place, candidate->name));
+
+    file->kind = KNOWN_UNTIL;
+    file->until = until;
+    file->place = (uint8_t)candidate->place;
+    file->pass = base->passes[candidate->place].number;
+}
+
+/* Marks the file as being in hand, and returns the run that it is offered for. */
+static uint32_t
+note_in_hand(struct base *base, const struct candidate *candidate, uint64_t key)
+{
+    struct known_file *file = known_add(&base->known, key);
+
+    if (file->kind == KNOWN_PARKED && base->parked > 0)
+        base->parked--;
+    file->kind = KNOWN_IN_HAND;
+    file->place = (uint8_t)candidate->place;
+    file->again = false;
+    run_adopt(base->run, file);
+    base->in_hand++;
+    return file->run;
+}
+
+/* What pickup found out about a mail. */
+struct finding {
+    struct mail_identity identity;
+    struct mail_record record;
+    uint64_t hash;
+    const char *problem;
+    int descriptor; /* -1 where cleanup has no use for it */
+};
+
+static void
+send_offer(struct base *base, struct candidate *candidate, const struct finding *finding,
+    uint32_t instance)
+{
+    uint64_t number;
+    struct job *job = take_job(&number);
+    const struct mail_identity *identity = &finding->identity;
+
+    job->base = base;
+    job->place = candidate->place;
+    job->key = known_key(candidate->place, candidate->name);
+    job->next_try = finding->record.next_try;
+    job->run = note_in_hand(base, candidate, job->key);
+    job->name = candidate->name;
+    service_send(service_peer(ROLE_QMGR, 0), &(struct message){.type = MESSAGE_OFFER,
+                                                 .offer = {.job = number,
+                                                     .queue = base->number,
+                                                     .cleanup = instance,
+                                                     .state = candidate->place,
+                                                     .strikes = finding->record.strikes,
+                                                     .run = job->run,
+                                                     .hash = finding->hash,
+                                                     .name = identity->name,
+                                                     .device = identity->device,
+                                                     .inode = identity->inode,
+                                                     .size = identity->size,
+                                                     .mtime_ns = identity->mtime_ns,
+                                                     .problem = finding->problem}});
+    base->room--;
+    if (finding->descriptor >= 0)
+        cleanups_parse(instance, number, PARSE_DELIVER, finding->hash, identity->mtime_ns,
+            finding->descriptor);
+}
+
+static void
+add_suspect(struct base *base, const struct candidate *candidate)
+{
+    leave_alone(base, candidate, INT64_MAX);
+    if (offers.suspect_count == SUSPECTS_MAX) {
+        free(candidate->name);
+        return;
+    }
+    offers.suspects[offers.suspect_count++] = (struct suspect){base, *candidate};
+}
+
+/* Opens the candidate and finds out who it is. False where there is nothing to offer. */
+static bool
+examine(struct base *base, const struct candidate *candidate, struct finding *finding)
+{
+    struct error error;
+
+    memset(finding, 0, sizeof(*finding));
+    finding->problem = "";
+    finding->descriptor = -1;
+    switch (queue_mail_find(base->queue, candidate->place, candidate->name, &finding->identity,
+        &finding->descriptor, &error)) {
+    case QUEUE_FOUND:
+        break;
+    case QUEUE_FOUND_TOO_LARGE:
+        finding->problem = "the file is larger than max_message_size";
+        break;
+    case QUEUE_FOUND_OTHER:
+        finding->problem = "not a regular file";
+        break;
+    case QUEUE_FOUND_GONE:
+        known_remove(&base->known, known_key(candidate->place, candidate->name));
+        return false;
+    case QUEUE_FOUND_FAILED:
+        log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
+        leave_alone(base, candidate, now_ms() + UNREADABLE_MS);
+        return false;
+    }
+    finding->hash = queue_mail_hash(base->queue, &finding->identity);
+    queue_mail_record(base->queue, &finding->identity, now_ms(), &finding->record);
+    return true;
+}
+
+/* Offers a candidate, which is owned from now on. */
+static void
+offer_candidate(struct base *base, struct candidate *candidate, uint32_t instance)
+{
+    struct finding finding;
+
+    if (!examine(base, candidate, &finding)) {
+        free(candidate->name);
+        return;
+    }
+    if (finding.record.strikes > 0 && instance != cleanups_last())
+        add_suspect(base, candidate);
+    else
+        send_offer(base, candidate, &finding, instance);
+    if (finding.descriptor >= 0)
+        close(finding.descriptor);
+}
+
+/* A suspect goes when its cleanup has nothing else in hand, and nothing after it until then. */
+static void
+offer_suspect(void)
+{
+    struct suspect suspect;
+
+    if (offers.suspect_count == 0 || !cleanups_last_is_idle())
+        return;
+    suspect = offers.suspects[0];
+    if (suspect.base->room == 0 || suspect.base->queue == NULL)
+        return;
+    offers.suspect_count--;
+    memmove(offers.suspects, offers.suspects + 1, offers.suspect_count * sizeof(suspect));
+    offer_candidate(suspect.base, &suspect.candidate, cleanups_last());
+}
+
+bool
+offer_has_suspects(void)
+{
+    return offers.suspect_count > 0;
+}
+
+void
+offer_wake(struct base *base)
+{
+    if (base->active)
+        return;
+    base->active = true;
+    TAILQ_INSERT_TAIL(&offers.active, base, active_next);
+}
+
+/* One mail of the base whose turn it is. */
+static void
+offer_one(uint32_t instance)
+{
+    struct base *base = TAILQ_FIRST(&offers.active);
+    struct candidate candidate;
+    bool again = false;
+
+    TAILQ_REMOVE(&offers.active, base, active_next);
+    base->active = false;
+    if (base->room == 0)
+        return;
+    if (base_next(base, &candidate, &again)) {
+        offer_candidate(base, &candidate, instance);
+        offer_wake(base);
+    } else if (again) {
+        offer_wake(base);
+    }
+}
+
+void
+offer_pump(void)
+{
+    struct channel *qmgr = service_peer(ROLE_QMGR, 0);
+    uint32_t instance;
+    int left = BURST;
+
+    if (offers.stopped || qmgr == NULL)
+        return;
+    offer_suspect();
+    while (left-- > 0 && !TAILQ_EMPTY(&offers.active) && channel_backlog(qmgr) == 0 &&
+           cleanups_choose(&instance))
+        offer_one(instance);
+    run_check();
+    bases_plan_wakeup();
+    if (!TAILQ_EMPTY(&offers.active) && cleanups_choose(&instance))
+        service_timer_start(offers.soon, channel_backlog(qmgr) == 0 ? 0 : 1);
+}
+
+static void
+on_soon(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    offer_pump();
+}
+
+void
+offer_open(void)
+{
+    TAILQ_INIT(&offers.active);
+    offers.soon = service_timer(on_soon, NULL);
+}
+
+void
+offer_stop(void)
+{
+    offers.stopped = true;
+}
+
+void
+offer_handle_room(struct channel *from, const struct message *message)
+{
+    struct base *base = bases_get(message->room.queue);
+
+    (void)from;
+    if (base == NULL)
+        return;
+    base->room += message->room.count;
+    offer_wake(base);
+    offer_pump();
+}
+
+/* When a file that left qmgr's hands so may be offered again: INT64_MAX for never. */
+static int64_t
+time_after(const struct job *job, const struct message_finished *finished)
+{
+    switch ((enum job_end)finished->end) {
+    case JOB_DEFERRED:
+    case JOB_LATER:
+        return finished->next_try;
+    case JOB_STRUCK:
+    case JOB_AGAIN:
+        return 0;
+    case JOB_SKIPPED:
+        return job->place == MAIL_DEFERRED && !service_on_demand() ? job->next_try : INT64_MAX;
+    case JOB_SENT: /* it is still there where it was sent in testing only */
+    case JOB_DROPPED:
+        return INT64_MAX;
+    case JOB_SPLIT:
+    case JOB_GONE:
+        break;
+    }
+    return 0;
+}
+
+/* What is known of the file from now on. */
+static void
+remember_end(struct job *job, const struct message_finished *finished)
+{
+    static const bool STAYS[] = {[JOB_DEFERRED] = true,
+        [JOB_LATER] = true,
+        [JOB_STRUCK] = true,
+        [JOB_AGAIN] = true,
+        [JOB_SKIPPED] = true,
+        [JOB_GONE] = false};
+    struct base *base = job->base;
+    struct known_file *file = known_find(&base->known, job->key);
+    bool again = file != NULL && file->again;
+    bool stays = finished->end < sizeof(STAYS) / sizeof(STAYS[0]) && STAYS[finished->end];
+    enum mail_state place = finished->end == JOB_DEFERRED ? MAIL_DEFERRED : job->place;
+    int64_t until = time_after(job, finished);
+
+    known_remove(&base->known, job->key);
+    if (stays || service_on_demand()) {
+        file = known_add(&base->known, known_key(place, job->name));
+        file->kind = KNOWN_UNTIL;
+        file->until = until;
+        file->place = (uint8_t)place;
+        file->pass = base->passes[place].number;
+        file->run = job->run;
+        base_note_due(base, place, until);
+    }
+    if (finished->end == JOB_GONE || finished->end == JOB_SPLIT)
+        base->passes[job->place].wanted = true;
+    if (again ||
+        ((finished->end == JOB_AGAIN || finished->end == JOB_STRUCK) && job->place == MAIL_WAITING))
+        base_note_fresh(base, job->name);
+}
+
+void
+offer_handle_finished(struct channel *from, const struct message *message)
+{
+    struct job *job = find_job(message->finished.job);
+    enum job_end end = (enum job_end)message->finished.end;
+
+    (void)from;
+    if (job == NULL) {
+        log_error("qmgr finished job %" PRIu64 ", which it was not offered", message->finished.job);
+        return;
+    }
+    job->base->in_hand--;
+    remember_end(job, &message->finished);
+    if (job->run != 0 && end != JOB_AGAIN && end != JOB_STRUCK)
+        run_note_end(job->run, end);
+    offer_wake(job->base);
+    free_job(job);
+    service_worked();
+    offer_pump();
+}
+
+void
+offer_handle_parked(struct channel *from, const struct message *message)
+{
+    struct job *job = find_job(message->parked.job);
+    struct known_file *file;
+
+    (void)from;
+    if (job == NULL)
+        return;
+    file = known_find(&job->base->known, job->key);
+    if (file != NULL) {
+        file->kind = KNOWN_PARKED;
+        file->account = message->parked.account;
+        file->pass = job->base->passes[job->place].number;
+    }
+    job->base->in_hand--;
+    job->base->parked++;
+    offer_wake(job->base);
+    free_job(job);
+    offer_pump();
+}
+
+void
+offer_handle_wanted(struct channel *from, const struct message *message)
+{
+    struct base *base = bases_get(message->wanted.queue);
+
+    (void)from;
+    if (base == NULL)
+        return;
+    base_want_parked(base, message->wanted.account, message->wanted.count);
+    offer_wake(base);
+    offer_pump();
+}

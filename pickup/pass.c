@@ -1,0 +1,218 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "pickup/pass.h"
+#include "pickup/run.h"
+
+/* Names looked at in one go. */
+#define STEP 2048
+
+/* A pass may take this part of the time, so that a large directory does not keep a processor. */
+#define REST_FACTOR 20
+#define REST_LEAST_MS 20
+
+static bool
+is_wanted(const struct base *base)
+{
+    return base->wanted_count > 0;
+}
+
+static bool
+is_time(const struct pass *pass)
+{
+    return pass->due != 0 && pass->due <= now_ms();
+}
+
+bool
+pass_is_due(const struct base *base, enum mail_state place)
+{
+    const struct pass *pass = &base->passes[place];
+
+    if (base->queue == NULL)
+        return false;
+    if (pass->scan != NULL && (!pass->only_parked || is_wanted(base)))
+        return true;
+    if (!pass->wanted && !is_time(pass) && !(is_wanted(base) && !pass->whole))
+        return false;
+    return pass->for_run || monotonic_ms() >= pass->not_before;
+}
+
+static bool
+begin(struct base *base, enum mail_state place)
+{
+    struct pass *pass = &base->passes[place];
+    struct error error;
+
+    pass->only_parked = !pass->wanted && !is_time(pass);
+    pass->wanted = false;
+    pass->whole = true;
+    pass->began = monotonic_ms();
+    pass->due_next = 0;
+    if (!pass->only_parked)
+        pass->number++;
+    pass->scan = queue_scan_open(base->queue, place, &error);
+    if (pass->scan == NULL) {
+        log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
+        pass->due = 0;
+        pass->for_run = false;
+        pass->not_before = pass->began + 1000;
+    }
+    return pass->scan != NULL;
+}
+
+static void
+end(struct base *base, enum mail_state place)
+{
+    struct pass *pass = &base->passes[place];
+    int64_t now = monotonic_ms();
+
+    queue_scan_close(pass->scan);
+    pass->scan = NULL;
+    pass->not_before = now + (now - pass->began) * REST_FACTOR + REST_LEAST_MS;
+    if (!pass->only_parked) {
+        known_prune(&base->known, place, pass->number);
+        pass->due = pass->due_next;
+        pass->for_run = pass->wanted && pass->for_run;
+    }
+    if (base->passes[MAIL_WAITING].whole && base->passes[MAIL_DEFERRED].whole &&
+        base->passes[MAIL_WAITING].scan == NULL && base->passes[MAIL_DEFERRED].scan == NULL)
+        base->wanted_count = 0;
+}
+
+static void
+note_due(struct pass *pass, int64_t until)
+{
+    if (pass->due_next == 0 || until < pass->due_next)
+        pass->due_next = until;
+}
+
+/* Takes one of what is wanted of ACCOUNT; false where nothing is. */
+static bool
+take_wanted(struct base *base, uint32_t account)
+{
+    for (size_t i = 0; i < base->wanted_count; i++) {
+        if (base->wanted[i].account != account)
+            continue;
+        if (--base->wanted[i].count == 0)
+            base->wanted[i] = base->wanted[--base->wanted_count];
+        return true;
+    }
+    return false;
+}
+
+/* True where a file that is known is to be offered all the same. */
+static bool
+is_candidate(struct base *base, struct pass *pass, struct known_file *file)
+{
+    switch ((enum known_kind)file->kind) {
+    case KNOWN_IN_HAND:
+        run_adopt(base->run, file);
+        return false;
+    case KNOWN_PARKED:
+        run_adopt(base->run, file);
+        return take_wanted(base, file->account);
+    case KNOWN_UNTIL:
+        if (file->until <= now_ms() || run_forces(base->run, file))
+            return true;
+        note_due(pass, file->until);
+        return false;
+    }
+    return false;
+}
+
+/* True where a file in defer/ that is met for the first time has its time come. */
+static bool
+is_due(struct base *base, struct pass *pass, const struct mail_identity *identity, uint64_t key)
+{
+    struct mail_record record;
+    struct known_file *file;
+    int64_t now = now_ms();
+
+    queue_mail_record(base->queue, identity, now, &record);
+    if (record.next_try <= now || run_forces(base->run, NULL))
+        return true;
+    file = known_add(&base->known, key);
+    file->kind = KNOWN_UNTIL;
+    file->until = record.next_try;
+    file->place = (uint8_t)identity->place;
+    file->pass = pass->number;
+    note_due(pass, record.next_try);
+    return false;
+}
+
+/* Puts NAME into the chunk where it is a candidate. */
+static void
+consider(struct base *base, enum mail_state place, const char *name)
+{
+    struct pass *pass = &base->passes[place];
+    uint64_t key = known_key(place, name);
+    struct known_file *file = known_find(&base->known, key);
+    struct mail_identity identity;
+
+    if (file != NULL) {
+        file->pass = pass->number;
+        if (!is_candidate(base, pass, file))
+            return;
+    } else if (pass->only_parked) {
+        return;
+    }
+    if (queue_mail_find(base->queue, place, name, &identity, NULL, NULL) == QUEUE_FOUND_GONE)
+        return;
+    if (place == MAIL_DEFERRED && file == NULL && !is_due(base, pass, &identity, key))
+        return;
+    base->chunk[base->chunk_count++] =
+        (struct candidate){place, identity.mtime_ns, memory_copy_text(name)};
+}
+
+static int
+compare_age(const void *a, const void *b)
+{
+    const struct candidate *first = a;
+    const struct candidate *second = b;
+
+    if (first->order != second->order)
+        return first->order < second->order ? -1 : 1;
+    return strcmp(first->name, second->name);
+}
+
+/* A pass that rests makes way for one over everything. */
+static bool
+ensure_scan(struct base *base, enum mail_state place)
+{
+    struct pass *pass = &base->passes[place];
+
+    if (pass->scan != NULL && pass->only_parked && (pass->wanted || is_time(pass))) {
+        queue_scan_close(pass->scan);
+        pass->scan = NULL;
+    }
+    return pass->scan != NULL || begin(base, place);
+}
+
+bool
+pass_fill(struct base *base, enum mail_state place)
+{
+    struct pass *pass = &base->passes[place];
+    char name[QUEUE_NAME_SIZE];
+    struct error error;
+
+    if (!pass_is_due(base, place) || !ensure_scan(base, place))
+        return false;
+    base->chunk_at = 0;
+    base->chunk_count = 0;
+    for (int i = 0; i < STEP && base->chunk_count < BASE_CHUNK_MAX; i++) {
+        if (pass->only_parked && !is_wanted(base))
+            break;
+        if (queue_scan_next(pass->scan, name, &error)) {
+            consider(base, place, name);
+            continue;
+        }
+        if (error.text[0] != '\0')
+            log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
+        end(base, place);
+        break;
+    }
+    qsort(base->chunk, base->chunk_count, sizeof(base->chunk[0]), compare_age);
+    return base->chunk_count > 0 || pass->scan != NULL;
+}

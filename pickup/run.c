@@ -1,0 +1,244 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include <bsd/string.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/service.h"
+#include "pickup/run.h"
+
+#define PROGRESS_MS 100
+
+struct run {
+    STAILQ_ENTRY(run) next;
+    uint32_t number;
+    bool force;
+    bool begun;
+    char sid[256];
+    char sender[321];
+    char problem[256]; /* why some base could not be looked at */
+    uint64_t total;
+    uint64_t ended; /* of these */
+    uint64_t sent;
+    uint64_t deferred;
+    uint64_t dropped;
+    uint64_t skipped;
+};
+
+static struct {
+    const struct run_host *host;
+    STAILQ_HEAD(, run) waiting; /* the first is the one at work */
+    struct event *progress;
+    bool changed;
+} runs;
+
+static struct run *
+current(void)
+{
+    struct run *run = STAILQ_FIRST(&runs.waiting);
+
+    return run != NULL && run->begun ? run : NULL;
+}
+
+void
+run_adopt(struct run *run, struct known_file *file)
+{
+    if (run == NULL || file->run == run->number)
+        return;
+    file->run = run->number;
+    run->total++;
+    runs.changed = true;
+}
+
+bool
+run_forces(const struct run *run, const struct known_file *file)
+{
+    return run != NULL && run->force && (file == NULL || file->run != run->number);
+}
+
+uint32_t
+run_number(const struct base *base)
+{
+    return base->run == NULL ? 0 : base->run->number;
+}
+
+static void
+tell(const struct run *run, bool over, const char *problem)
+{
+    service_send(service_peer(ROLE_CONTROL, 0), &(struct message){.type = MESSAGE_RUN_PROGRESS,
+                                                    .run_progress = {.run = run->number,
+                                                        .over = over,
+                                                        .total = run->total,
+                                                        .sent = run->sent,
+                                                        .deferred = run->deferred,
+                                                        .dropped = run->dropped,
+                                                        .skipped = run->skipped,
+                                                        .problem = problem}});
+}
+
+void
+run_note_end(uint32_t number, enum job_end end)
+{
+    struct run *run = current();
+
+    if (run == NULL || run->number != number)
+        return;
+    run->ended++;
+    runs.changed = true;
+    if (end == JOB_SENT)
+        run->sent++;
+    else if (end == JOB_DEFERRED)
+        run->deferred++;
+    else if (end == JOB_DROPPED)
+        run->dropped++;
+    else if (end == JOB_SPLIT || end == JOB_GONE)
+        run->total--, run->ended--;
+    else
+        run->skipped++;
+}
+
+bool
+run_names_base(const char *sid, const struct base *base)
+{
+    const struct queue_settings *queue = &service_configuration()->queues[base->number];
+    size_t length = strlen(queue->section);
+
+    if (sid[0] == '\0' || strcmp(sid, queue->sid) == 0)
+        return true;
+    return strncmp(sid, queue->section, length) == 0 && sid[length] == '/' &&
+           strcmp(sid + length + 1, queue->sid) == 0;
+}
+
+static void
+begin(struct run *run)
+{
+    struct base *base;
+    uint32_t count = 0;
+
+    run->begun = true;
+    service_send(
+        service_peer(ROLE_QMGR, 0), &(struct message){.type = MESSAGE_RUN_FOR,
+                                        .run_for = {.run = run->number, .sender = run->sender}});
+    for (uint32_t i = 0; (base = runs.host->base(i)) != NULL; i++) {
+        if (base->queue == NULL || !run_names_base(run->sid, base))
+            continue;
+        base_begin_run(base, run);
+        runs.host->wake(base);
+        count++;
+    }
+    log_info("run %u: everything of %u bases is tried now", run->number, count);
+}
+
+/* True where every file was found; lets the bases go that are done. */
+static bool
+all_found(struct run *run)
+{
+    struct base *base;
+    bool found = true;
+
+    for (uint32_t i = 0; (base = runs.host->base(i)) != NULL; i++) {
+        if (base->run != run)
+            continue;
+        if (base->problem[0] != '\0')
+            strlcpy(run->problem, base->problem, sizeof(run->problem));
+        if (base->problem[0] != '\0' || base_run_found(base))
+            base->run = NULL;
+        else
+            found = false;
+    }
+    return found;
+}
+
+static void
+let_go(struct run *run)
+{
+    struct base *base;
+
+    for (uint32_t i = 0; (base = runs.host->base(i)) != NULL; i++) {
+        if (base->run == run)
+            base->run = NULL;
+    }
+    STAILQ_REMOVE(&runs.waiting, run, run, next);
+    free(run);
+}
+
+void
+run_check(void)
+{
+    struct run *run = STAILQ_FIRST(&runs.waiting);
+
+    if (run == NULL || service_peer(ROLE_QMGR, 0) == NULL)
+        return;
+    if (!run->begun)
+        begin(run);
+    if (!all_found(run) || run->ended < run->total)
+        return;
+    log_info("run %u: over: %lu sent, %lu deferred, %lu dropped", run->number, run->sent,
+        run->deferred, run->dropped);
+    tell(run, true, run->problem);
+    let_go(run);
+    run_check();
+}
+
+static void
+on_progress(evutil_socket_t descriptor, short what, void *context)
+{
+    const struct run *run = current();
+
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    if (run != NULL && runs.changed)
+        tell(run, false, "");
+    runs.changed = false;
+    if (run != NULL)
+        service_timer_start(runs.progress, PROGRESS_MS);
+}
+
+void
+run_handle(struct channel *from, const struct message *message)
+{
+    struct run *run = memory_new(1, sizeof(*run));
+
+    (void)from;
+    run->number = message->run.run;
+    run->force = message->run.force != 0;
+    strlcpy(run->sid, message->run.sid, sizeof(run->sid));
+    strlcpy(run->sender, message->run.sender, sizeof(run->sender));
+    STAILQ_INSERT_TAIL(&runs.waiting, run, next);
+    run_check();
+    service_timer_start(runs.progress, PROGRESS_MS);
+}
+
+void
+run_handle_cancel(struct channel *from, const struct message *message)
+{
+    struct run *run;
+
+    (void)from;
+    STAILQ_FOREACH(run, &runs.waiting, next)
+    {
+        if (run->number == message->run_cancel.run) {
+            let_go(run);
+            break;
+        }
+    }
+    run_check();
+}
+
+void
+run_cancel_all(void)
+{
+    while (!STAILQ_EMPTY(&runs.waiting))
+        let_go(STAILQ_FIRST(&runs.waiting));
+}
+
+void
+run_open(const struct run_host *host)
+{
+    runs.host = host;
+    STAILQ_INIT(&runs.waiting);
+    runs.progress = service_timer(on_progress, NULL);
+}
