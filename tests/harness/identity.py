@@ -5,8 +5,9 @@ import os
 import pwd
 import subprocess
 
-# Users that every Debian has. None of them is who runs the tests.
-ROLE_USERS = {"pickup": "mail", "qmgr": "mail", "cleanup": "games", "smtp": "news", "control": "uucp"}
+# Users that every Debian has. None of them is who runs the tests. pickup and qmgr are the spool
+# user's.
+ROLE_USERS = {"cleanup": "games", "smtp": "news", "control": "uucp"}
 SPOOL_USER = "mail"
 ORDINARY_USER = "backup"
 STRANGER = "irc"

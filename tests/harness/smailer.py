@@ -90,7 +90,7 @@ class Smailer:
     def master_text(self):
         roles = {role: {} for role in ROLES}
         if self.identity.is_root:
-            roles = {role: {"user": ROLE_USERS[role]} for role in ROLES}
+            roles.update({role: {"user": user} for role, user in ROLE_USERS.items()})
         for role, settings in self.programs.items():
             roles[role] = {**roles.get(role, {}), **settings}
         return "".join(config.section(role, None, settings)
