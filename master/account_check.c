@@ -1,0 +1,69 @@
+#include "master/account_check.h"
+
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/memory.h"
+
+static bool
+title_is_valid(const char *title)
+{
+    static const struct value_range NO_LIMITS = {0};
+    char *address = NULL;
+    struct error error;
+    if (strcmp(title, "default") == 0)
+        return true;
+    char *whole = memory_format("%s%s", title[0] == '@' ? "anybody" : "", title);
+    bool valid = value_parse(VALUE_ADDRESS, &NO_LIMITS, whole, &address, &error) &&
+                 whole[0] != '\0' && (title[0] != '@' || strchr(title + 1, '@') == NULL);
+    value_free(VALUE_TEXT, &address);
+    value_free(VALUE_TEXT, &whole);
+    return valid;
+}
+
+bool
+account_check_title(
+    const struct configuration *configuration, const char *title, struct error *error)
+{
+    if (!title_is_valid(title))
+        return error_set(error,
+            "account \"%s\": expected an address such as foo@example.com, @example.com for all of "
+            "a domain, or default",
+            title);
+    for (size_t i = 0; i < configuration->account_count; i++)
+        if (strcasecmp(configuration->accounts[i].address, title) == 0)
+            return error_set(error, "account %s is there twice", title);
+    return true;
+}
+
+static bool
+login_check(const struct account_settings *account, struct error *error)
+{
+    bool in_file = account->password_file[0] != '\0';
+    if (account->password && in_file)
+        return error_set(error, "has both password and password_file: expected one of them");
+    if (account->user[0] != '\0' && !account->password && !in_file)
+        return error_set(error, "has a user and no password: expected password_file, or password");
+    if (account->user[0] == '\0' && (account->password || in_file))
+        return error_set(error, "has a password and no user: expected user");
+    if (account->user[0] != '\0' && account->tls == TLS_NONE && !account->plaintext_login)
+        return error_set(error,
+            "has tls = none, so its password would go unencrypted: expected another tls, or "
+            "plaintext_login = yes");
+    return true;
+}
+
+bool
+account_complete(struct account_settings *account, struct error *error)
+{
+    static const uint16_t PORTS[] = {[TLS_STARTTLS] = 587, [TLS_SMTPS] = 465, [TLS_NONE] = 25};
+    bool complete = login_check(account, error);
+    if (complete && account->sids.count == 0)
+        complete = error_set(error, "sids is empty: expected the bases that may send from it");
+    if (complete && account->ca_file[0] != '\0' && access(account->ca_file, R_OK) != 0)
+        complete = error_errno(error, "ca_file %s", account->ca_file);
+    if (account->relay.port == 0)
+        account->relay.port = PORTS[account->tls];
+    return complete || error_prefix(error, "account %s", account->address);
+}

@@ -1,0 +1,201 @@
+#include "master/queues.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/text.h"
+
+#define SID_MAX 255
+
+/* What names a directory in the kernel. */
+struct identity {
+    dev_t device;
+    ino_t inode;
+};
+
+struct search {
+    struct configuration *configuration;
+    struct identity *found; /* one for each queue */
+    bool warn;
+};
+
+typedef void (*section_find)(struct search *search, const struct section_settings *section);
+
+/* A sid stands in command lines, in logs and behind a section's name: one line of UTF-8, without a
+ * slash, and no hidden directory. */
+static bool
+sid_is_valid(const char *sid)
+{
+    size_t length = strlen(sid);
+    if (length == 0 || length > SID_MAX || sid[0] == '.' || !text_is_utf8(sid, length))
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)sid[i] < 0x20 || sid[i] == 0x7f || sid[i] == '/')
+            return false;
+    return true;
+}
+
+/* Opens the directory STEP in DESCRIPTOR, which is closed; -1 with errno set, ELOOP for a link. */
+static int
+directory_step(int descriptor, const char *step)
+{
+    struct stat status;
+    int next = openat(descriptor, step, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int reason = errno;
+    if (next < 0 && fstatat(descriptor, step, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(status.st_mode))
+        reason = ELOOP;
+    close(descriptor);
+    errno = reason;
+    return next;
+}
+
+/* Opens the directory RELATIVE below DESCRIPTOR, step by step, following no link; -1 with errno
+ * set. */
+static int
+directory_open_below(int descriptor, const char *relative)
+{
+    int at = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    char *path = memory_copy_text(relative);
+    char *rest = path;
+    for (char *step = strsep(&rest, "/"); at >= 0 && step != NULL; step = strsep(&rest, "/"))
+        if (step[0] != '\0')
+            at = directory_step(at, step);
+    int reason = errno;
+    free(path);
+    errno = reason;
+    return at;
+}
+
+/* The place of the queue that is the directory STATUS already, or queue_count. */
+static size_t
+queue_with(const struct search *search, const struct stat *status)
+{
+    size_t i = 0;
+    while (i < search->configuration->queue_count &&
+           (search->found[i].inode != status->st_ino || search->found[i].device != status->st_dev))
+        i++;
+    return i;
+}
+
+/* Adds the base SID of SECTION, whose queue is the directory STATUS. */
+static void
+queue_add(struct search *search, const struct section_settings *section, const char *sid,
+    const struct stat *status)
+{
+    struct configuration *configuration = search->configuration;
+    size_t twin = queue_with(search, status);
+    if (twin < configuration->queue_count) {
+        if (search->warn)
+            log_warn("queue %s/%s: left out, its directory is %s/%s's already", section->name, sid,
+                configuration->queues[twin].section, configuration->queues[twin].sid);
+        return;
+    }
+    struct queue_settings *queue = configuration_add_queue(configuration);
+    queue->kind = section->kind;
+    free(queue->section);
+    free(queue->sid);
+    free(queue->path);
+    free(queue->pattern);
+    queue->section = memory_copy_text(section->name);
+    queue->sid = memory_copy_text(sid);
+    queue->path = memory_format("%s/%s/%s", section->root, sid, section->path);
+    queue->pattern = memory_copy_text(section->pattern);
+    queue->interval = configuration->settings.retry_interval;
+    search->found = memory_resize(search->found, configuration->queue_count, sizeof *search->found);
+    search->found[configuration->queue_count - 1] =
+        (struct identity){.device = status->st_dev, .inode = status->st_ino};
+}
+
+static void
+base_find(struct search *search, const struct section_settings *section, int root, const char *sid)
+{
+    struct stat status;
+    char *relative = memory_format("%s/%s", sid, section->path);
+    int directory = directory_open_below(root, relative);
+    int reason = errno;
+    free(relative);
+    if (directory >= 0 && fstat(directory, &status) == 0)
+        queue_add(search, section, sid, &status);
+    else if (search->warn && reason != ENOENT && reason != ENOTDIR)
+        log_warn("queue %s/%s: %s/%s/%s cannot be used: %s", section->name, sid, section->root, sid,
+            section->path, strerror(reason));
+    if (directory >= 0)
+        close(directory);
+}
+
+static int
+entry_is_sid(const struct dirent *entry)
+{
+    return sid_is_valid(entry->d_name);
+}
+
+static int
+entry_compare(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* Every ROOT/SID/PATH that is a directory. */
+static void
+spool_find(struct search *search, const struct section_settings *section)
+{
+    struct dirent **entries = NULL;
+    int root = open(section->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int count = root < 0 ? -1 : scandirat(root, ".", &entries, entry_is_sid, entry_compare);
+    if (count < 0 && search->warn)
+        log_warn("spool %s: root %s: %s; it is used once it is there", section->name, section->root,
+            strerror(errno));
+    for (int i = 0; i < count; i++) {
+        base_find(search, section, root, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    if (root >= 0)
+        close(root);
+}
+
+static const section_find FIND[SECTION_KIND_COUNT] = {[SECTION_SPOOL] = spool_find};
+
+void
+queues_find(struct configuration *configuration, bool warn)
+{
+    struct search search = {.configuration = configuration, .warn = warn};
+    configuration_clear_queues(configuration);
+    for (size_t i = 0; i < configuration->section_count; i++)
+        FIND[configuration->sections[i].kind](&search, &configuration->sections[i]);
+    free(search.found);
+}
+
+static bool
+queues_equal(const struct configuration *a, const struct configuration *b)
+{
+    if (a->queue_count != b->queue_count)
+        return false;
+    for (size_t i = 0; i < a->queue_count; i++)
+        if (a->queues[i].kind != b->queues[i].kind ||
+            strcmp(a->queues[i].path, b->queues[i].path) != 0 ||
+            strcmp(a->queues[i].section, b->queues[i].section) != 0 ||
+            strcmp(a->queues[i].sid, b->queues[i].sid) != 0)
+            return false;
+    return true;
+}
+
+bool
+queues_changed(const struct configuration *configuration)
+{
+    struct configuration now = *configuration; /* whose sections are borrowed */
+    now.queues = NULL;
+    now.queue_count = 0;
+    queues_find(&now, false);
+    bool changed = !queues_equal(configuration, &now);
+    configuration_clear_queues(&now);
+    return changed;
+}
