@@ -113,6 +113,9 @@ directory_adorn(
         return error_errno(error, "give %s in %s to its queue's owner", name, queue->path);
     if ((status.st_mode & PERMISSIONS) != mode && fchmod(descriptor, mode) != 0)
         return error_errno(error, "set the permissions of %s in %s", name, queue->path);
+    if ((status.st_uid != queue->owner || status.st_gid != queue->group) &&
+        fchown(descriptor, queue->owner, queue->group) != 0)
+        return error_errno(error, "give %s in %s to its queue's owner", name, queue->path);
     return true;
 }
 

@@ -171,8 +171,9 @@ bool queue_needs_sync(const struct queue *queue);
 struct queue_split;
 struct queue_split *queue_split_begin(
     struct queue *queue, const struct mail_identity *identity, int descriptor, struct error *error);
-/* Does what takes up to LIMIT documents. QUEUE_MORE: call again. Otherwise it is over; where not
- * QUEUE_DONE, the list is as it was. */
+/* Does what takes up to LIMIT documents. QUEUE_MORE: call again. Otherwise it is over: after
+ * QUEUE_GONE and QUEUE_REPLACED nothing is left of it, after QUEUE_FAILED a recovery has to finish
+ * or undo what is. */
 enum queue_result queue_split_step(struct queue_split *split, size_t limit, struct error *error);
 size_t queue_split_documents(const struct queue_split *split);
 /* Frees it; a split that is not over is left for the next one's recovery. */
