@@ -242,6 +242,11 @@ feed(struct document *document, const char *utf8, size_t length)
         }
         xmlParseChunk(document->parser, piece, (int)count, count == 0);
     }
+    if (!document->refused && !document->broken &&
+        (markup.unfinished || !document->parser->wellFormed)) {
+        document->broken = true;
+        error_set(document->error, "not well-formed: the file ends within a tag");
+    }
 }
 
 static void
@@ -288,10 +293,6 @@ parse_utf8(struct document *document, const char *utf8, size_t length, struct er
     document->error = error;
     document->parser = new_parser(document);
     feed(document, utf8, length);
-    if (!document->refused && !document->broken && !document->parser->wellFormed) {
-        document->broken = true;
-        error_set(error, "not well-formed");
-    }
     xmlFreeParserCtxt(document->parser);
     document->parser = NULL;
     if (document->refused)

@@ -65,7 +65,11 @@ scan_tag(struct markup *markup, struct error *error)
 
     if (length == 0 && left > MARKUP_TAG_MAX)
         return too_long(markup, error);
-    markup->scanned += length > 0 ? length : left;
+    if (length == 0) {
+        markup->unfinished = true;
+        markup->length = markup->scanned;
+    }
+    markup->scanned += length;
     markup->splits = false;
     return true;
 }
@@ -136,7 +140,7 @@ markup_next(struct markup *markup, const char **piece, size_t *length, struct er
     size_t left = markup->length - markup->given;
     size_t end = markup->given + (left < MARKUP_PIECE ? left : MARKUP_PIECE);
 
-    while (markup->scanned < end)
+    while (markup->scanned < end && !markup->unfinished)
         if (!scan_next(markup, error))
             return false;
     end = markup->splits ? character_start(markup, end) : markup->scanned;

@@ -3,7 +3,8 @@
  *
  * libxml2 takes seconds for a start tag of a megabyte before it calls back, and expands entities
  * without end. So a document with a document type, or with a tag of more than MARKUP_TAG_MAX
- * octets, never reaches it; the rest it gets in pieces.
+ * octets, never reaches it; the rest it gets in pieces. Nor does half a tag at the end of the file,
+ * which it would report as if it were whole.
  */
 #ifndef SMAILER_CLEANUP_MARKUP_H
 #define SMAILER_CLEANUP_MARKUP_H
@@ -20,6 +21,7 @@ struct markup {
     size_t length;
     size_t given; /* octets in the pieces so far */
     size_t scanned; /* octets looked at: whole tags, texts, comments */
+    bool unfinished; /* the last tag has no end, and is in no piece */
     bool splits; /* the last thing looked at may be cut anywhere between characters */
 };
 
