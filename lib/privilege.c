@@ -123,14 +123,34 @@ verify_ids(const struct privilege_user *user, struct error *error)
 }
 
 static bool
-verify_capabilities(uint64_t capabilities, struct error *error)
+permitted_capabilities(uint64_t *capabilities)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
     if (syscall(SYS_capget, &header, data) != 0)
+        return false;
+    *capabilities = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+    return true;
+}
+
+bool
+privilege_reads_any(void)
+{
+    const uint64_t any = 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_DAC_OVERRIDE;
+    uint64_t capabilities;
+
+    return geteuid() != 0 && permitted_capabilities(&capabilities) && (capabilities & any) != 0;
+}
+
+static bool
+verify_capabilities(uint64_t capabilities, struct error *error)
+{
+    uint64_t left;
+
+    if (!permitted_capabilities(&left))
         return error_errno(error, "read back the capabilities");
-    if (((uint64_t)data[1].permitted << 32 | data[0].permitted) != capabilities)
+    if (left != capabilities)
         return error_set(error, "the capabilities are not those that were to stay");
     return true;
 }

@@ -24,6 +24,9 @@ bool privilege_lookup(const char *name, struct privilege_user *user, struct erro
 /* True where the calling process may take on another user's rights at all (it is root). */
 bool privilege_is_root(void);
 
+/* True where the calling process, not being root, was left PRIVILEGE_READ_ANY or more. */
+bool privilege_reads_any(void);
+
 /* Makes the calling process USER's, with no supplementary group and no capability but those of
  * KEEP (PRIVILEGE_...; 0 for none), which also live through exec, and verifies that root cannot
  * come back. After an error the process is in between, and must end. To be called in a forked

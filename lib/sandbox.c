@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "lib/log.h"
+#include "lib/privilege.h"
 #include "lib/sandbox.h"
 #include "lib/sandbox_parts.h"
 
@@ -48,6 +49,28 @@ accept_outcome(enum sandbox_outcome outcome, bool required, enum role role, stru
     return true;
 }
 
+/* Without Landlock, a process that may read anybody's files would have nothing to hold it. */
+static bool
+confine_files(enum role role, const struct sandbox_path *paths, size_t count,
+    enum sandbox_mode mode, struct error *error)
+{
+    const bool reads_any = privilege_reads_any();
+
+    if (mode == SANDBOX_OFF && reads_any)
+        return error_set(error, "spool_user = \"*\" needs a sandbox, main.cf turns it off");
+    if (mode == SANDBOX_OFF || role == ROLE_MASTER)
+        return true;
+    return accept_outcome(sandbox_landlock(role, paths, count, error),
+        reads_any || mode == SANDBOX_REQUIRED, role, error);
+}
+
+static bool
+confine_calls(enum role role, enum sandbox_mode mode, struct error *error)
+{
+    return mode == SANDBOX_OFF ||
+           accept_outcome(sandbox_seccomp(role, error), mode == SANDBOX_REQUIRED, role, error);
+}
+
 bool
 sandbox_enter(enum role role, const struct sandbox_path *paths, size_t count,
     enum sandbox_mode mode, struct error *error)
@@ -56,14 +79,8 @@ sandbox_enter(enum role role, const struct sandbox_path *paths, size_t count,
 
     /* The time zone is a file too. */
     tzset();
-    if (!give_up(&reason) || !check_single_thread(&reason))
-        return error_set(error, "sandbox: %s", reason.text);
-    if (mode == SANDBOX_OFF)
+    if (give_up(&reason) && check_single_thread(&reason) &&
+        confine_files(role, paths, count, mode, &reason) && confine_calls(role, mode, &reason))
         return true;
-    if (role != ROLE_MASTER && !accept_outcome(sandbox_landlock(role, paths, count, &reason),
-                                   mode >= SANDBOX_FILES_REQUIRED, role, &reason))
-        return error_set(error, "sandbox: %s", reason.text);
-    if (!accept_outcome(sandbox_seccomp(role, &reason), mode == SANDBOX_REQUIRED, role, &reason))
-        return error_set(error, "sandbox: %s", reason.text);
-    return true;
+    return error_set(error, "sandbox: %s", reason.text);
 }

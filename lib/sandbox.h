@@ -26,7 +26,6 @@ struct sandbox_path {
 enum sandbox_mode {
     SANDBOX_OFF, /* only what costs nothing: no new privileges, no core, no tracing */
     SANDBOX_AUTO, /* as much as the kernel has; a warning for what it lacks */
-    SANDBOX_FILES_REQUIRED, /* no Landlock is an error, no seccomp a warning (spool_user = "*") */
     SANDBOX_REQUIRED /* whatever the kernel lacks is an error */
 };
 
@@ -34,7 +33,8 @@ enum sandbox_mode {
  * path that does not exist is passed over, and stays out of reach when it appears later. To be
  * called once all that needs more has been opened, before the process starts a thread, and in a
  * forked worker again with ROLE_WORKER, which narrows what the parent had. What a missing piece of
- * the kernel means, MODE says; false also where a rule cannot be made: the process must then end.
+ * the kernel means, MODE says; but a process that may read anybody's files (spool_user = "*") never
+ * goes on without Landlock. False also where a rule cannot be made: the process must then end.
  *
  * A call that is refused shows as "audit: type=1326 ... syscall=N" in the kernel's or auditd's log
  * (`ausyscall N` names it); one that is dangerous ends the process with SIGSYS, and shows there

@@ -30,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/privilege.h"
 #include "lib/sandbox.h"
 #include "lib/sandbox_parts.h"
 
@@ -595,8 +596,31 @@ test_modes(void **state)
     assert_int_equal(enter_mode(SANDBOX_OFF, NULL, 0), PASSED);
     need_landlock(1);
     assert_int_equal(enter_mode(SANDBOX_REQUIRED, NULL, 0), REFUSED);
-    assert_int_equal(enter_mode(SANDBOX_FILES_REQUIRED, &missing, 1), REFUSED);
+    assert_int_equal(enter_mode(SANDBOX_AUTO, &missing, 1), REFUSED);
     assert_int_equal(enter_mode(SANDBOX_AUTO, &closed, 1), SURPRISE);
+}
+
+/* What spool_user = "*" leaves to pickup does not go with sandbox = off. */
+static void
+test_reading_any_needs_landlock(void **state)
+{
+    const struct privilege_user stranger = {64321, 64322};
+    pid_t child;
+    int status;
+
+    (void)state;
+    if (!privilege_is_root())
+        skip();
+    child = fork();
+    if (child == 0) {
+        struct error error;
+
+        if (!privilege_drop(&stranger, PRIVILEGE_READ_ANY, &error) || !privilege_reads_any())
+            _exit(SURPRISE);
+        _exit(sandbox_enter(ROLE_PICKUP, NULL, 0, SANDBOX_OFF, &error) ? PASSED : REFUSED);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == REFUSED);
 }
 
 static void *
@@ -693,6 +717,7 @@ main(void)
         cmocka_unit_test(test_scope_of_landlock),
         cmocka_unit_test(test_needs),
         cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_reading_any_needs_landlock),
         cmocka_unit_test(test_threads),
     };
 
