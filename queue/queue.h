@@ -158,9 +158,10 @@ struct queue_move {
  * Touches directories: queue_sync has to follow, in the end. A mail may be in only one of MOVES. */
 void queue_move(struct queue_move *moves[], size_t count);
 
-/* Syncs the directories touched since the last time, of all QUEUES as a group. Where that fails the
- * queue is not trusted: all that changes it fails with that reason, until writing and syncing works
- * again (tried at most once a second). False with the first reason. */
+/* Syncs the directories touched since the last time, of all QUEUES (which are reordered) as a
+ * group. Where that fails the queue is not trusted: all that changes it fails with that reason,
+ * until writing and syncing works again (tried at most once a second). False with the first reason.
+ */
 bool queue_sync(struct queue *queues[], size_t count, struct error *error);
 bool queue_needs_sync(const struct queue *queue);
 

@@ -177,11 +177,29 @@ gather_file_system(struct queue *queues[], size_t count)
     return gathered;
 }
 
+/* Moves the queues that may be believed to the front; ERROR gets the first reason of the others. */
+static size_t
+gather_trusted(struct queue *queues[], size_t count, struct error *error)
+{
+    size_t gathered = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (sync_trusts(queues[i], gathered == i ? error : NULL)) {
+            struct queue *trusted = queues[i];
+
+            queues[i] = queues[gathered];
+            queues[gathered++] = trusted;
+        }
+    return gathered;
+}
+
 bool
 queue_sync(struct queue *queues[], size_t count, struct error *error)
 {
-    bool done = true;
+    size_t trusted = gather_trusted(queues, count, error);
+    bool done = trusted == count;
 
+    count = trusted;
     while (count > 0) {
         size_t group = gather_file_system(queues, count);
 

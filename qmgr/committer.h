@@ -1,0 +1,87 @@
+/*
+ * The thread of qmgr that does all work on the disk, so that a slow one does not hold up the
+ * schedule. The main thread submits commits and collects them, done, in the order of their doing;
+ * queues belong to the committer from COMMIT_OPEN to COMMIT_CLOSE, and nobody else touches them.
+ *
+ * Moves are made at once, in groups. The directories they touched are synced together, once per
+ * commit_interval. In between, and when nothing else is to do, lists are split, old mails removed
+ * and interrupted work recovered, a slice at a time.
+ */
+#ifndef SMAILER_COMMITTER_H
+#define SMAILER_COMMITTER_H
+
+#include "qmgr/retry.h"
+
+struct committer;
+
+struct committer_options {
+    struct retry_rules retry;
+    int64_t commit_interval; /* ms; 0: synced after each group */
+    int64_t keep_sent; /* ms; 0: for ever */
+    int64_t keep_dropped;
+    int64_t sweep_interval; /* ms between two sweeps of a queue, the first of which is at once */
+};
+
+enum commit_kind {
+    COMMIT_NOTHING, /* comes back in its turn: for knowing that all before it is done */
+    COMMIT_SENT,
+    COMMIT_DEFER, /* dropped instead after max_attempts */
+    COMMIT_DROP, /* refused for good, malformed, too large, sent in testing: the reason says it */
+    COMMIT_STRIKE, /* a program died with it in hand; the third strike defers it */
+    COMMIT_SPLIT, /* a list: DESCRIPTOR has its documents (see queue_split_begin) */
+    COMMIT_OPEN, /* opens a queue with KIND_OF_QUEUE and OPTIONS, recovers and sweeps it */
+    COMMIT_CLOSE, /* after all that was submitted for the queue before */
+    COMMIT_KINDS
+};
+
+/* The caller's memory; not to be touched between committer_submit and committer_collect. A mail may
+ * be in one commit at a time. */
+struct commit {
+    enum commit_kind kind;
+    struct queue *queue; /* COMMIT_OPEN fills it in */
+    struct mail_identity identity;
+    char id[MAIL_ID_SIZE];
+    char stage[32]; /* what the server refused; empty where it never came to a try */
+    uint32_t code;
+    char reason[QUEUE_REASON_SIZE];
+    int descriptor; /* COMMIT_SPLIT; the committer closes it */
+    const struct queue_kind *kind_of_queue;
+    const struct queue_options *options;
+    void *context; /* the caller's own */
+
+    /* What really happened. QUEUE_REPLACED and QUEUE_GONE: the mail is not there any more, nothing
+     * was recorded, and a new file of its name will be found. QUEUE_FAILED: all is as it was. */
+    enum queue_result result;
+    struct error error;
+    enum mail_state outcome; /* after QUEUE_DONE: where the mail is now */
+    char name[QUEUE_NAME_SIZE]; /* its name there */
+    uint32_t attempts;
+    uint32_t strikes;
+    int64_t next_try; /* ms; of a deferred mail, or one with a strike */
+    uint32_t documents; /* COMMIT_SPLIT: so many mails appear in its place */
+    struct commit *next; /* private */
+};
+
+/* Starts the thread. NULL with the reason on failure. */
+struct committer *committer_start(const struct committer_options *options, struct error *error);
+
+/* Becomes readable when a commit is done or when everything is synced. Not to be read by others. */
+int committer_descriptor(const struct committer *committer);
+
+void committer_submit(struct committer *committer, struct commit *commit);
+
+/* The next commit that is done, or NULL. To be called until NULL when the descriptor is readable.
+ */
+struct commit *committer_collect(struct committer *committer);
+
+/* True where everything that was submitted is done and would outlive a power cut. */
+bool committer_is_synced(struct committer *committer);
+
+/* Finishes and syncs all that was submitted, closes the queues that are open, and ends the thread,
+ * waiting for it. What is done can still be collected. */
+void committer_stop(struct committer *committer);
+
+/* After committer_stop. */
+void committer_free(struct committer *committer);
+
+#endif
