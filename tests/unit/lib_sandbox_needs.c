@@ -95,6 +95,7 @@ move_in_queue(void)
     NEED(mkdirat(queue_descriptor, "defer", 0700) == 0);
     NEED((record = openat(queue_descriptor, "defer/.new", O_WRONLY | O_CREAT | O_EXCL, 0600)) >= 0);
     NEED(write(record, "x", 1) == 1 && fsync(record) == 0);
+    NEED(syncfs(queue_descriptor) == 0);
     NEED(futimens(record, NULL) == 0 && fchown(record, getuid(), getgid()) == 0);
     NEED(
         renameat2(queue_descriptor, "mail", queue_descriptor, "defer/mail", RENAME_NOREPLACE) == 0);
