@@ -11,8 +11,8 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/spelling.h"
 #include "lib/text.h"
-#include "master/spelling.h"
 
 #define FILE_MAX (64L * 1024 * 1024)
 

@@ -1,4 +1,4 @@
-#include "master/spelling.h"
+#include "lib/spelling.h"
 
 #include <stdint.h>
 #include <string.h>
