@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness import base, config, identity, process, scripted, tls
+from harness.postfix import Postfix
 from harness.relay import Relay
 
 MESSAGE = b"From: a@example.com\r\nTo: b@example.org\r\nSubject: =?utf-8?q?Za=C5=BC?=\r\n\r\nText.\r\n"
@@ -182,6 +183,16 @@ def test_scripted_says_too_much():
     with scripted.Scripted({"noop": action}) as server, client(server) as smtp:
         assert smtp.noop() == (250, b"one")
         assert smtp.getreply() == (250, b"two")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Postfix needs root")
+def test_postfix_accepts_and_ends(unpacked):
+    with Postfix(unpacked("postfix")) as postfix, client(postfix) as smtp:
+        smtp.sendmail("a@example.com", ["b@example.org"], MESSAGE)
+        assert smtp.has_extn("PIPELINING")
+        [message] = postfix.wait()
+        assert message["Subject"] == "Zaż" and message["X-Original-To"] == "b@example.org"
+    assert not [each for each in process.descendants(os.getpid()) if "postfix" in each.command]
 
 
 def test_config_is_quoted():
