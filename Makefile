@@ -132,4 +132,4 @@ install: all
 clean:
 	rm -rf $(BUILD) $(O)/bin $(O)/libexec
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name servers -prune -o -type f -name '*.d' -print 2>/dev/null)
