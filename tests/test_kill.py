@@ -3,6 +3,7 @@
 import collections
 import os
 import random
+import re
 import signal
 
 import pytest
@@ -157,6 +158,29 @@ def test_a_stopped_worker_is_replaced(smailer, make_relay):
     finally:
         os.kill(stopped, signal.SIGKILL)
     instance.wait_for_count(instance.bases["alfa"], "sent", len(names), 60)
+
+
+def test_a_mail_whose_workers_die_of_faults_is_deferred_at_the_third(smailer, make_relay):
+    """Strikes are kept beside the mail, over a restart too; others are not held up."""
+    relay = make_relay(delay=lambda mail: 3600 if mail.subject == "poison" else 0)
+    instance = start(smailer, relay, retry_interval="1h")
+    base = instance.bases["alfa"]
+    name = base.drop(topic="poison")
+    for strike in range(1, 4):
+        wait_for(lambda: relay.stages.count("content") - len(relay.mails) == strike, 30,
+                 f"try {strike}; {instance.tail()}")
+        behind = base.drop(topic="behind")
+        if strike == 1:  # later it is tried alone
+            instance.wait_for_file(base, "sent", behind)
+        for pid in instance.pids("smtp")[1:]:
+            os.kill(pid, signal.SIGSEGV)
+        if strike == 2:
+            wait_for(lambda: any("2" in text for text in base.records("").values()), 10,
+                     lambda: f"the strikes in the record: {base.records('')}")
+            instance.restart()
+    instance.wait_for_file(base, "defer", name, 30)
+    assert re.search("(?i)died|signal|SIGSEGV|fault|strike", base.record("defer", name))
+    instance.wait_for_count(base, "sent", 3, 30)
 
 
 def test_a_reply_that_never_came_is_unknown_and_tried_again(smailer, scripted_server):

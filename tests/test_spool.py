@@ -3,12 +3,14 @@
 import datetime
 import os
 import re
+import subprocess
 import time
 
 import pytest
 
 from harness import scripted
 from harness.base import document, item
+from harness.postfix import Postfix
 from harness.process import stays, wait_for
 from harness.smailer import account
 from harness.tls import Authority
@@ -416,6 +418,43 @@ def test_state_directory_that_is_a_link_is_not_followed(smailer, relay):
     stays(lambda: not os.listdir(elsewhere), 2, "nothing elsewhere")
     assert name in alfa.files("") and len(relay.mails) == 1
     assert instance.log_lines("alfa.*sent|sent.*alfa")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_sent_on_another_file_system_disables_that_base(smailer, relay):
+    instance = smailer({FOO: relay}, {"sowa1": ["alfa", "beta"]}, started=False)
+    alfa, beta = instance.bases["alfa"], instance.bases["beta"]
+    alfa.path("sent").mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", alfa.path("sent")],
+                      capture_output=True).returncode != 0:
+        pytest.skip("may not mount here")
+    try:
+        instance.identity.give(alfa.directory)
+        name = alfa.drop()
+        instance.start()
+        sent(instance, beta, beta.drop())
+        stays(lambda: alfa.where(name) == [""] and len(relay.mails) == 1, 2)
+        assert instance.log_lines("(?i)alfa.*file system|file system.*alfa")
+    finally:
+        instance.stop()
+        subprocess.run(["umount", alfa.path("sent")], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs files of somebody else")
+def test_records_of_somebody_else_are_ignored(smailer, relay):
+    """Who may write into .state must not decide what becomes of a mail."""
+    instance = smailer({FOO: relay}, started=False)
+    base = instance.base
+    base.path("defer", ".state").mkdir(parents=True)
+    instance.identity.give(base.directory)
+    name = base.drop()
+    os.rename(base.path("", name), base.path("defer", name))
+    forged = base.path("defer", ".state/0123456789ABCDEF")
+    forged.write_text(f"name {name}\nattempts 99\n")
+    os.chown(forged, 65534, 65534)
+    instance.start()
+    [entry] = wait_for(lambda: instance.queue(), 10, "the listing")
+    assert (entry["state"], entry["attempts"]) == ("deferred", 0)
 
 
 NAMES = {"255 bytes": "n" * 251 + ".xml", "newline": "a\nb.xml", "not UTF-8": b"\xff\xfe.xml",
@@ -867,6 +906,21 @@ def test_envelope_sender(smailer, relay):
     sent(instance, instance.base, instance.base.drop())
     assert relay.mails[0].sender == "bounces@example.com"
     assert relay.mails[0].message["From"].addresses[0].addr_spec == FOO
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Postfix needs root")
+def test_through_postfix(smailer, unpacked):
+    with Postfix(unpacked("postfix")) as postfix:
+        instance = smailer({FOO: postfix})
+        text = "Zażółć gęślą jaźń.\n.\n..\n"
+        sent(instance, instance.base, instance.base.drop(topic="Łódź", content=text))
+        instance.base.drop_many(50)
+        messages = postfix.wait(51)
+        [message] = [each for each in messages if each["Subject"] == "Łódź"]
+        assert message.get_content().rstrip() == text.rstrip()
+        assert message["Return-Path"] == f"<{FOO}>"
+        assert re.search(r"250 2\.0\.0 Ok: queued as", instance.log("smtp"))
+        instance.wait_for_count(instance.base, "sent", 51)
 
 
 # Relays that break the protocol

@@ -63,7 +63,7 @@ class Relay(LoopServer):
     """ANSWER(stage, mail, address) may return a reply ("450 4.2.0 later") or None for the usual one.
 
     stage is "mail", "rcpt" or "content"; mail has what is known by then. DELAY is how many seconds
-    the content's end takes. USERS = {name: password} demands a login. TLS is "none", "starttls" or
+    the content's end takes, or says so for a mail. USERS = {name: password} demands a login. TLS is "none", "starttls" or
     "smtps", with CERTIFICATE made by harness.tls.
     """
 
@@ -140,8 +140,7 @@ class Relay(LoopServer):
     async def handle_DATA(self, server, session, envelope):
         mail = self._mail(session, envelope)
         reply = self._ask("content", mail, None)
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.delay(mail) if callable(self.delay) else self.delay)
         if reply is None or reply.startswith("2"):
             mail.arrived = time.monotonic()
             self.mails.append(mail)
