@@ -1,109 +1,11 @@
 /*
- * Reading the configuration's files, and finding the bases.
+ * Reading the configuration's files, and printing what they say.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "tests/unit/configuration_place.h"
 
 #include "lib/log.h"
-#include "lib/sealed.h"
-#include "master/configuration_file.h"
+#include "lib/spelling.h"
 #include "master/queues.h"
-#include "master/spelling.h"
-
-#define ACCOUNT "account foo@example.com {\n sids = { a }\n relay = mx.example.com\n"
-
-/* A directory for the files of one test. */
-struct place {
-    char directory[64];
-    struct configuration configuration;
-    struct secrets secrets;
-    struct error error;
-};
-
-static int
-entry_remove(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status, (void)kind, (void)walk;
-    return remove(path);
-}
-
-static void
-file_write(const struct place *place, const char *name, const char *text, mode_t mode)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", place->directory, name);
-    unlink(path);
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    assert_true(descriptor >= 0);
-    assert_int_equal(fchmod(descriptor, mode), 0);
-    assert_int_equal(write(descriptor, text, strlen(text)), strlen(text));
-    close(descriptor);
-}
-
-static int
-place_make(void **state)
-{
-    struct place *place = calloc(1, sizeof *place);
-    strcpy(place->directory, "/tmp/smailer-test-XXXXXX");
-    assert_non_null(mkdtemp(place->directory));
-    file_write(place, "main.cf", "", 0644);
-    file_write(place, "master.cf", "", 0644);
-    file_write(place, "accounts.cf", "", 0644);
-    *state = place;
-    return 0;
-}
-
-static int
-place_remove(void **state)
-{
-    struct place *place = *state;
-    configuration_free(&place->configuration);
-    secrets_free(&place->secrets);
-    nftw(place->directory, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
-    free(place);
-    return 0;
-}
-
-static bool
-place_load(struct place *place)
-{
-    configuration_free(&place->configuration);
-    secrets_free(&place->secrets);
-    place->error.text[0] = '\0';
-    return configuration_load(
-        place->directory, &place->configuration, &place->secrets, &place->error);
-}
-
-/* Loading fails with words that hold WORDS. */
-static void
-assert_refused(struct place *place, const char *words)
-{
-    if (place_load(place))
-        fail_msg("it was taken, expected: %s", words);
-    if (strstr(place->error.text, words) == NULL)
-        fail_msg("\"%s\" does not hold \"%s\"", place->error.text, words);
-}
-
-static void
-assert_loaded(struct place *place)
-{
-    if (!place_load(place))
-        fail_msg("%s", place->error.text);
-}
 
 static void
 defaults_hold_for_empty_files(void **state)
@@ -249,96 +151,6 @@ missing_files_are_refused(void **state)
     }
 }
 
-static void
-assert_secret(const struct secrets *secrets, size_t account, const char *expected)
-{
-    size_t size;
-    struct error error;
-    const char *octets = sealed_map(secrets->descriptors[account], 4096, &size, &error);
-    assert_non_null(octets);
-    assert_int_equal(size, strlen(expected));
-    assert_memory_equal(octets, expected, size);
-    sealed_unmap(octets, size);
-}
-
-static void
-secrets_are_sealed(void **state)
-{
-    struct place *place = *state;
-    file_write(place, "accounts.cf",
-        "account default { sids = { a }\n relay = mx }\n" ACCOUNT
-        "user = u\npassword = 'pa${HOME} ss'\n}\n"
-        "account b@example.com { sids = { a }\n relay = mx\n user = u\n password_file = b }\n",
-        0600);
-    file_write(place, "b", "of b\r\nsecond line", 0600);
-    assert_loaded(place);
-    assert_int_equal(place->secrets.count, 3);
-    assert_int_equal(place->secrets.descriptors[0], -1);
-    assert_secret(&place->secrets, 1, "pa${HOME} ss");
-    assert_secret(&place->secrets, 2, "of b");
-    assert_int_equal(pwrite(place->secrets.descriptors[2], "x", 1, 0), -1);
-}
-
-static void
-readable_secrets_are_refused(void **state)
-{
-    struct place *place = *state;
-    file_write(place, "accounts.cf", ACCOUNT "user = u\npassword = a\n}\n", 0604);
-    assert_refused(place, "others can read it (mode 604)");
-    file_write(place, "accounts.cf", ACCOUNT "user = u\npassword = a\n}\n", 0600);
-    assert_loaded(place);
-    file_write(place, "accounts.cf", ACCOUNT "user = u\npassword_file = b\n}\n", 0644);
-    file_write(place, "b", "secret\n", 0644);
-    assert_refused(place, "/b has a secret in it and others can read it (mode 644)");
-    file_write(place, "b", "secret\n", 0600);
-    assert_loaded(place);
-    file_write(place, "b", "\n", 0600);
-    assert_refused(place, "1 to 1024 octets");
-}
-
-/* Counts TEXT in all memory of this process that can be written, but for what spells TEXT below. */
-static size_t
-memory_count(const char *text, size_t length)
-{
-    char line[512];
-    size_t found = 0;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    while (fgets(line, sizeof line, maps) != NULL) {
-        unsigned long start, end;
-        if (sscanf(line, "%lx-%lx rw", &start, &end) != 2 || strstr(line, " rw-p ") == NULL ||
-            strstr(line, "[stack]") != NULL)
-            continue;
-        const char *at = (const char *)start;
-        while ((at = memmem(at, end - (unsigned long)at, text, length)) != NULL) {
-            found++;
-            at++;
-        }
-    }
-    fclose(maps);
-    return found;
-}
-
-static void
-secrets_leave_memory(void **state)
-{
-    struct place *place = *state;
-    static const char REVERSED[] = "enil-eht-no-8164-yretsym-a";
-    char *secret = strdup(REVERSED);
-    for (size_t i = 0, j = strlen(secret) - 1; i < j; i++, j--) {
-        char swapped = secret[i];
-        secret[i] = secret[j];
-        secret[j] = swapped;
-    }
-    char text[512];
-    snprintf(text, sizeof text, ACCOUNT "user = u\npassword = \"%s\"\n}\n", secret);
-    file_write(place, "accounts.cf", text, 0600);
-    explicit_bzero(text, sizeof text);
-    assert_loaded(place);
-    assert_secret(&place->secrets, 0, secret);
-    assert_int_equal(memory_count(secret, strlen(secret)), 1);
-    free(secret);
-}
-
 /* Writes what was printed into the three files again. */
 static void
 print_split(const struct place *place, const char *printed)
@@ -389,92 +201,70 @@ what_is_printed_can_be_read(void **state)
     free(second);
 }
 
-/* Makes the directory NAME below PLACE, and those above it. */
 static void
-directory_add(const struct place *place, const char *name)
+shipped_configuration_is_taken(void **state)
 {
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", place->directory, name);
-    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
-        *slash = '/';
+    (void)state;
+    struct place shipped = {.directory = "conf/"};
+    assert_loaded(&shipped);
+    assert_int_equal(shipped.configuration.section_count, 2);
+    assert_string_equal(shipped.configuration.sections[1].name, "sowa2");
+    assert_int_equal(shipped.configuration.account_count, 0);
+    queues_find(&shipped.configuration, false);
+    configuration_free(&shipped.configuration);
+    secrets_free(&shipped.secrets);
+}
+
+/* Copies conf/NAME to PLACE with what is commented out there: "#key", or all "#" from "#account"
+ * on. */
+static void
+conf_uncomment(const struct place *place, const char *name)
+{
+    char path[64];
+    char line[256];
+    char text[16384] = "";
+    bool account = false;
+    snprintf(path, sizeof path, "conf/%s", name);
+    FILE *stream = fopen(path, "re");
+    assert_non_null(stream);
+    while (fgets(line, sizeof line, stream) != NULL) {
+        size_t indent = strspn(line, " ");
+        account = account || strncmp(line, "#account", 8) == 0;
+        bool commented = line[indent] == '#' && (account || line[indent + 1] >= 'a');
+        if (commented)
+            line[indent] = ' ';
+        assert_true(strlen(text) + strlen(line) < sizeof text);
+        strcat(text, line);
     }
-    assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+    fclose(stream);
+    file_write(place, name, text, 0600);
 }
 
 static void
-spools_write(struct place *place)
+what_is_commented_out_is_the_default(void **state)
 {
-    char text[512];
-    snprintf(text, sizeof text,
-        "spool one { root = %s/one\n path = var/mail }\n"
-        "spool two { root = %s/two\n path = mail\n pattern = \"*.xml\" }\n"
-        "spool gone { root = %s/gone\n path = mail }\n",
-        place->directory, place->directory, place->directory);
-    file_write(place, "main.cf", text, 0644);
+    struct place *place = *state;
+    conf_uncomment(place, "accounts.cf");
+    directory_add(place, "secrets");
+    file_write(place, "secrets/foo", "secret", 0600);
+    file_write(place, "main.cf",
+        "spool sowa1 { root = /home/sowa/sowa1/katalogi\n"
+        " path = var/spool/mail }\n"
+        "spool sowa2 { root = /home/sowa/sowa2/katalogi\n"
+        " path = var/spool/mail }\n",
+        0644);
     assert_loaded(place);
-}
-
-static void
-bases_are_found(void **state)
-{
-    struct place *place = *state;
-    char path[128];
-    directory_add(place, "one/b/var/mail");
-    directory_add(place, "one/a/var/mail");
-    directory_add(place, "one/.hidden/var/mail");
-    directory_add(place, "one/empty");
-    directory_add(place, "two/c/mail");
-    file_write(place, "one/file", "", 0644);
-    snprintf(path, sizeof path, "%s/one/link", place->directory);
-    assert_int_equal(symlink("a", path), 0);
-    spools_write(place);
-    queues_find(&place->configuration, false);
-    const struct queue_settings *queues = place->configuration.queues;
-    assert_int_equal(place->configuration.queue_count, 3);
-    assert_string_equal(queues[0].sid, "a");
-    assert_string_equal(queues[1].sid, "b");
-    assert_string_equal(queues[2].section, "two");
-    assert_string_equal(queues[2].pattern, "*.xml");
-    assert_int_equal(queues[2].interval, 3600000);
-    snprintf(path, sizeof path, "%s/one/b/var/mail", place->directory);
-    assert_string_equal(queues[1].path, path);
-}
-
-static void
-bases_that_come_and_go_are_noticed(void **state)
-{
-    struct place *place = *state;
-    char path[128];
-    directory_add(place, "one/a/var/mail");
-    spools_write(place);
-    queues_find(&place->configuration, false);
-    assert_false(queues_changed(&place->configuration));
-    directory_add(place, "gone/d/mail");
-    assert_true(queues_changed(&place->configuration));
-    queues_find(&place->configuration, false);
-    assert_int_equal(place->configuration.queue_count, 2);
-    assert_false(queues_changed(&place->configuration));
-    snprintf(path, sizeof path, "%s/gone/d/mail", place->directory);
-    assert_int_equal(rmdir(path), 0);
-    assert_true(queues_changed(&place->configuration));
-}
-
-static void
-one_directory_is_one_queue(void **state)
-{
-    struct place *place = *state;
-    char text[256];
-    directory_add(place, "one/a/mail");
-    snprintf(text, sizeof text,
-        "spool x { root = %s/one\n path = mail }\nspool y { root = %s/one/../one\n path = mail }\n",
-        place->directory, place->directory);
-    file_write(place, "main.cf", text, 0644);
+    assert_int_equal(place->configuration.account_count, 1);
+    assert_int_equal(place->secrets.descriptors[0] >= 0, true);
+    char *standard = print_make(place);
+    conf_uncomment(place, "main.cf");
+    conf_uncomment(place, "master.cf");
     assert_loaded(place);
-    queues_find(&place->configuration, false);
-    assert_int_equal(place->configuration.queue_count, 1);
-    assert_string_equal(place->configuration.queues[0].section, "x");
+    char *uncommented = print_make(place);
+    if (geteuid() == 0) /* for others, the directories are elsewhere */
+        assert_string_equal(standard, uncommented);
+    free(standard);
+    free(uncommented);
 }
 
 static void
@@ -492,19 +282,14 @@ spelling_counts_slips(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, place_make, place_remove)
     const struct CMUnitTest tests[] = {
-        TEST(defaults_hold_for_empty_files),
-        TEST(contract_example_is_taken),
-        TEST(mistakes_are_refused_with_their_place),
-        TEST(missing_files_are_refused),
-        TEST(secrets_are_sealed),
-        TEST(readable_secrets_are_refused),
-        TEST(secrets_leave_memory),
-        TEST(what_is_printed_can_be_read),
-        TEST(bases_are_found),
-        TEST(bases_that_come_and_go_are_noticed),
-        TEST(one_directory_is_one_queue),
+        PLACE_TEST(defaults_hold_for_empty_files),
+        PLACE_TEST(contract_example_is_taken),
+        PLACE_TEST(mistakes_are_refused_with_their_place),
+        PLACE_TEST(missing_files_are_refused),
+        PLACE_TEST(what_is_printed_can_be_read),
+        cmocka_unit_test(shipped_configuration_is_taken),
+        PLACE_TEST(what_is_commented_out_is_the_default),
         cmocka_unit_test(spelling_counts_slips),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
