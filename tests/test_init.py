@@ -205,7 +205,7 @@ def test_make_users_prints(tmp_path):
     assert result.returncode == 0
     assert result.stderr == ""
     assert [line.split()[-1] for line in result.stdout.splitlines()] == [
-        "reader", "mailout", "smailer-control"]
+        "reader", "mailout", "smailer-control", "smailer-pickup", "smailer-qmgr"]
     assert all(line.startswith("useradd --system ") for line in result.stdout.splitlines())
 
 
