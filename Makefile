@@ -125,6 +125,8 @@ install: all
 	  $(INSTALL) -m 600 conf/$$file $(DESTDIR)$(CONFDIR)/; done
 	$(INSTALL) -m 755 conf/smailer.init $(DESTDIR)$(SYSCONFDIR)/init.d/smailer
 	$(INSTALL) -m 644 conf/smailer.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/smailer
+	[ -e $(DESTDIR)$(SYSCONFDIR)/default/smailer ] || \
+	  $(INSTALL) -D -m 644 conf/smailer.default $(DESTDIR)$(SYSCONFDIR)/default/smailer
 	$(INSTALL) -m 644 conf/smailer.service $(DESTDIR)$(UNITDIR)/
 	for page in $(wildcard doc/*.[1-8] doc/man/*.[1-8]); do \
 	  $(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
