@@ -1,0 +1,66 @@
+/*
+ * smailer-master: starts, watches and replaces the programs that do smailer's work. It parses
+ * nothing that a stranger wrote.
+ */
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+#include "master/configuration_file.h"
+#include "master/daemon.h"
+#include "master/master.h"
+#include "master/queues.h"
+#include "master/supervisor.h"
+
+/* Shows what the configuration says, in place of serving. */
+static int
+print_configuration(struct configuration *configuration, bool only_run_directory)
+{
+    if (only_run_directory)
+        puts(configuration->settings.run_directory);
+    else {
+        queues_find(configuration, true);
+        configuration_print(configuration, stdout);
+    }
+    return fflush(stdout) == 0 && ferror(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+static int
+serve(struct master *master)
+{
+    struct error error;
+    int status = master_prepare(master, &error);
+
+    if (status == EX_OK)
+        return supervisor_run(master);
+    daemon_report(&master->report, status, error.text);
+    return status;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct master master;
+    struct error error;
+    int status;
+
+    log_open("master");
+    master_init(&master);
+    if (!daemon_open_standard(&error))
+        return EX_OSERR;
+    if (!options_parse(&master.options, argc, argv, &status)) {
+        options_free(&master.options);
+        return status;
+    }
+    if (!master_load(&master.options, &master.configuration, &master.secrets, &error)) {
+        fprintf(stderr, "smailer-master: %s\n", error.text);
+        options_free(&master.options);
+        return EX_CONFIG;
+    }
+    if (master.options.check || master.options.print_run_directory)
+        status = print_configuration(&master.configuration, master.options.print_run_directory);
+    else
+        status = serve(&master);
+    master_release(&master);
+    return status;
+}
