@@ -118,9 +118,8 @@ is_break(const char *character, size_t count)
                (memcmp(character, "\u2028", 3) == 0 || memcmp(character, "\u2029", 3) == 0));
 }
 
-/* Appends TEXT on one line, without blanks around it. Octets that are no UTF-8 become '?'. */
-static void
-write_line(struct output *line, const char *text, size_t length)
+void
+header_line(struct output *line, const char *text, size_t length)
 {
     bool broken = false;
 
@@ -191,7 +190,7 @@ header_text(struct output *output, const char *name, const char *text, size_t le
     struct output line = {0};
     size_t column = strlen(name) + 2;
 
-    write_line(&line, text, length);
+    header_line(&line, text, length);
     output_text(output, name);
     output_text(output, line.used > 0 ? ": " : ":");
     if (is_plain(line.data, line.used, LINE_MAX_ASCII - column))
@@ -233,7 +232,7 @@ header_mailbox(
     struct output line = {0};
     size_t column = strlen(name) + 2;
 
-    write_line(&line, display_name, strlen(display_name));
+    header_line(&line, display_name, strlen(display_name));
     output_text(output, name);
     output_text(output, ": ");
     if (line.used > 0) {

@@ -9,10 +9,14 @@
 
 #include "cleanup/output.h"
 
+/* Appends LENGTH octets of UTF-8 as one line: control characters and line breaks become one space,
+ * octets that are no UTF-8 a question mark, and blanks around it go. OUTPUT must be empty. */
+void header_line(struct output *output, const char *text, size_t length);
+
 /*
- * Appends the field NAME (32 octets at the most) with LENGTH octets of UTF-8 as unstructured text.
- * Control characters and line breaks become one space; what ASCII cannot say in lines of 78
- * becomes encoded words (RFC 2047), Q or B, whichever is shorter.
+ * Appends the field NAME (32 octets at the most) with LENGTH octets of UTF-8 as unstructured text,
+ * made one line. What ASCII cannot say in lines of 78 becomes encoded words (RFC 2047), Q or B,
+ * whichever is shorter.
  */
 void header_text(struct output *output, const char *name, const char *text, size_t length);
 

@@ -59,6 +59,8 @@ mail_read(struct mail *mail, const struct document *document, size_t item, time_
     bool good;
 
     gather(&fields, document, item);
+    mail->sender_text = fields.texts[ITEM_SENDER];
+    mail->recipient_text = fields.texts[ITEM_ADDRESS];
     mail->subject = fields.texts[ITEM_TOPIC];
     mail->content = fields.texts[ITEM_CONTENT];
     mail->time_known =

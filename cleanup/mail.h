@@ -20,8 +20,11 @@ struct mail {
     struct address recipient;
     time_t written;
     bool time_known; /* fld_time says when it was written; else it is a guess */
-    struct item_text subject; /* raw; empty where the item has none */
-    struct item_text content; /* the same; both are the document's */
+    /* As they are in the document, which owns them; empty where the item has none. */
+    struct item_text sender_text;
+    struct item_text recipient_text;
+    struct item_text subject;
+    struct item_text content;
 };
 
 /* Reads ITEM of DOCUMENT. A field may occur once at the most; sender and address must be there;

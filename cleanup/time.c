@@ -1,19 +1,9 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup/time.h"
 
 enum { TEXT_MAX = 64, FIRST_YEAR = 1970, LAST_YEAR = 9999, TM_YEAR_BASE = 1900 };
-
-void
-time_prepare(void)
-{
-    /* With TZ unset, mktime() looks at the file again each time, and takes UTC when it is refused.
-     */
-    setenv("TZ", ":/etc/localtime", 0);
-    tzset();
-}
 
 static int
 days_in_month(int year, int month)

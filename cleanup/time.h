@@ -8,9 +8,6 @@
 #include <stddef.h>
 #include <time.h>
 
-/* Loads the time zone, once and for all: later there is no file to load it from. */
-void time_prepare(void);
-
 /* Reads LENGTH octets of "DD.MM.YYYY HH:MM[:SS]", local time, blanks around it allowed. False where
  * it is missing or no such moment exists. */
 bool time_read(time_t *moment, const char *text, size_t length);

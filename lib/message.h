@@ -42,7 +42,8 @@ enum parse_verdict {
     VERDICT_LIST,       /* several items: content has the documents */
     VERDICT_BAD,        /* it can never be sent: reason */
     VERDICT_UNREADABLE, /* it does not parse, and may still be in the writing: reason */
-    VERDICT_NO_ACCOUNT  /* the sender has no account */
+    VERDICT_NO_ACCOUNT, /* the sender has no account */
+    VERDICT_FAILED      /* it could not be read or written now, whatever it is: reason */
 };
 
 /* What a worker must know of a mail. */

@@ -269,6 +269,15 @@ ignore_signals(void)
         signal(IGNORED[i], SIG_IGN);
 }
 
+/* With TZ unset, strftime() and mktime() look for the zone's file each time, and fall back to UTC
+ * where the sandbox refuses it. */
+static void
+fix_time_zone(void)
+{
+    setenv("TZ", ":/etc/localtime", 0);
+    tzset();
+}
+
 static void
 open_base(void)
 {
@@ -284,7 +293,7 @@ service_main(const struct service *service, int argc, char **argv)
     log_open(role_name(service->role));
     if (argc != 1)
         fatal(EX_USAGE, "this program is started by smailer-master, without arguments");
-    tzset();
+    fix_time_zone();
     ignore_signals();
     process.service = service;
     process.role = service->role;

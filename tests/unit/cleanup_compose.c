@@ -4,13 +4,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "cleanup/compose.h"
 #include "cleanup/document.h"
 #include "cleanup/mail.h"
-#include "cleanup/time.h"
 
 #define SENDER "<fld_sender>foo@example.com</fld_sender>"
 #define ADDRESS "<fld_address> boo@hisorhermail.com </fld_address>"
@@ -270,6 +270,6 @@ main(void)
     };
 
     setenv("TZ", "Europe/Warsaw", 1);
-    time_prepare();
+    tzset();
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

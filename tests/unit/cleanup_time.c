@@ -79,6 +79,6 @@ main(void)
     };
 
     setenv("TZ", "Europe/Warsaw", 1);
-    time_prepare();
+    tzset();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

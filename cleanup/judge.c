@@ -1,0 +1,226 @@
+#include <string.h>
+
+#include "lib/account.h"
+#include "lib/sealed.h"
+#include "lib/text.h"
+
+#include "cleanup/compose.h"
+#include "cleanup/document.h"
+#include "cleanup/encoding.h"
+#include "cleanup/header.h"
+#include "cleanup/judge.h"
+#include "cleanup/mail.h"
+#include "cleanup/split.h"
+
+#define NANOSECONDS INT64_C(1000000000)
+
+/* What every file is judged with, and memory that serves them all. */
+static struct {
+    const struct configuration *configuration;
+    struct document *document;
+    struct output content;
+    struct address testing;
+    bool is_testing;
+} desk;
+
+/* What a document that is no mail at all is. */
+static const enum parse_verdict VERDICTS[] = {
+    [DOCUMENT_UNPARSABLE] = VERDICT_UNREADABLE,
+    [DOCUMENT_INVALID] = VERDICT_BAD,
+    [DOCUMENT_UNREADABLE] = VERDICT_FAILED,
+};
+
+bool
+judge_open(const struct configuration *configuration, struct error *error)
+{
+    const char *testing = configuration->settings.testing;
+
+    desk.configuration = configuration;
+    desk.document = document_new();
+    desk.is_testing = testing[0] != '\0';
+    if (desk.is_testing && !address_read(&desk.testing, testing, strlen(testing), error))
+        return error_prefix(error, "testing = %s", testing);
+    return encoding_open_all(error);
+}
+
+void
+judge_close(void)
+{
+    document_free(desk.document);
+    output_release(&desk.content);
+    encoding_close_all();
+}
+
+static void
+clear(struct judgement *judgement)
+{
+    judgement->flags = 0;
+    judgement->items = 0;
+    judgement->sender[0] = '\0';
+    judgement->reason[0] = '\0';
+    judgement->content = -1;
+    output_clear(&judgement->recipients);
+    output_clear(&judgement->subject);
+}
+
+/* LENGTH, or as much below as ends at a character and is at most MOST. */
+static size_t
+cut(const char *text, size_t length, size_t most)
+{
+    if (length <= most)
+        return length;
+    while (most > 0 && (text[most] & 0xC0) == 0x80)
+        most--;
+    return most;
+}
+
+static void
+set_reason(struct judgement *judgement, enum parse_verdict verdict, const struct error *error)
+{
+    size_t length = cut(error->text, strlen(error->text), JUDGE_REASON_MAX);
+
+    judgement->verdict = verdict;
+    memcpy(judgement->reason, error->text, length);
+    judgement->reason[length] = '\0';
+}
+
+/* The address that was read, or else what stands in its place. */
+static void
+show_address(
+    char target[JUDGE_ADDRESS_MAX + 1], const struct address *address, const struct item_text *raw)
+{
+    struct output line = {0};
+
+    if (address->text[0] != '\0') {
+        memcpy(target, address->text, sizeof(address->text));
+        return;
+    }
+    header_line(&line, raw->text, raw->length);
+    text_escape_bytes(target, JUDGE_ADDRESS_MAX + 1, line.data, line.used);
+    output_release(&line);
+}
+
+static void
+add_recipient(
+    struct judgement *judgement, const struct address *address, const struct item_text *raw)
+{
+    char recipient[JUDGE_ADDRESS_MAX + 1];
+
+    show_address(recipient, address, raw);
+    if (judgement->recipients.used + strlen(recipient) + 1 <= JUDGE_RECIPIENTS_MAX)
+        output_bytes(&judgement->recipients, recipient, strlen(recipient) + 1);
+}
+
+static void
+describe(struct judgement *judgement, const struct mail *mail)
+{
+    judgement->written = mail->written;
+    if (!mail->time_known)
+        judgement->flags |= MAIL_FLAG_NO_TIME;
+    show_address(judgement->sender, &mail->sender, &mail->sender_text);
+    add_recipient(judgement, &mail->recipient, &mail->recipient_text);
+    header_line(&judgement->subject, mail->subject.text, mail->subject.length);
+    judgement->subject.used =
+        cut(judgement->subject.data, judgement->subject.used, JUDGE_SUBJECT_MAX);
+    output_bytes(&judgement->subject, "", 1);
+}
+
+/* Makes the content of what desk.content holds. */
+static void
+seal(struct judgement *judgement, enum parse_verdict verdict, const char *name)
+{
+    struct error error;
+
+    judgement->verdict = verdict;
+    judgement->content = sealed_create(name, desk.content.data, desk.content.used, &error);
+    if (judgement->content < 0)
+        set_reason(judgement, VERDICT_FAILED, &error);
+}
+
+static void
+compose(struct judgement *judgement, const struct mail *mail,
+    const struct account_settings *account, uint64_t hash)
+{
+    struct compose_settings settings = {
+        .sender_name = account->name,
+        .hash = hash,
+        .now = time(NULL),
+        .testing = desk.is_testing ? &desk.testing : NULL,
+    };
+    struct envelope envelope = compose_envelope(mail, &settings);
+
+    judgement->flags |= envelope.eight_bit ? MAIL_FLAG_8BIT : 0;
+    judgement->flags |= envelope.needs_smtputf8 ? MAIL_FLAG_SMTPUTF8 : 0;
+    if (desk.is_testing) {
+        output_clear(&judgement->recipients);
+        add_recipient(judgement, envelope.recipient, NULL);
+    }
+    compose_message(&desk.content, mail, &settings);
+    seal(judgement, VERDICT_MAIL, "mail");
+}
+
+static void
+judge_mail(struct judgement *judgement, const struct message_parse *parse, time_t fallback)
+{
+    const struct account_settings *account;
+    struct mail mail;
+    struct error error;
+    bool good = mail_read(&mail, desk.document, 0, fallback, &error);
+
+    describe(judgement, &mail);
+    judgement->verdict = VERDICT_MAIL;
+    if (!good) {
+        set_reason(judgement, VERDICT_BAD, &error);
+        return;
+    }
+    if (parse->purpose == PARSE_LIST)
+        return;
+    account = account_find(desk.configuration, mail.sender.text);
+    if (account != NULL) {
+        compose(judgement, &mail, account, parse->hash);
+        return;
+    }
+    error_set(&error, "no account for %s", mail.sender.text);
+    set_reason(judgement, VERDICT_NO_ACCOUNT, &error);
+}
+
+static void
+judge_list(struct judgement *judgement, const struct message_parse *parse, time_t fallback)
+{
+    struct mail mail;
+    struct error error;
+
+    mail_read(&mail, desk.document, 0, fallback, &error);
+    describe(judgement, &mail);
+    judgement->verdict = VERDICT_LIST;
+    if (parse->purpose != PARSE_LIST) {
+        split_write(&desk.content, desk.document);
+        seal(judgement, VERDICT_LIST, "list");
+        return;
+    }
+    for (size_t i = 1; i < judgement->items; i++) {
+        mail_read(&mail, desk.document, i, fallback, &error);
+        add_recipient(judgement, &mail.recipient, &mail.recipient_text);
+    }
+}
+
+void
+judge_file(const struct message_parse *parse, struct judgement *judgement)
+{
+    size_t largest = (size_t)desk.configuration->settings.max_message_size;
+    time_t fallback = (time_t)(parse->mtime_ns / NANOSECONDS);
+    enum document_result result;
+    struct error error;
+
+    clear(judgement);
+    judgement->written = fallback;
+    output_bytes(&judgement->subject, "", 1);
+    result = document_read(desk.document, parse->file, largest, &error);
+    if (result != DOCUMENT_PARSED) {
+        set_reason(judgement, VERDICTS[result], &error);
+        return;
+    }
+    output_clear(&judgement->subject);
+    judgement->items = (uint32_t)document_items(desk.document);
+    (judgement->items == 1 ? judge_mail : judge_list)(judgement, parse, fallback);
+}

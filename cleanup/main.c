@@ -1,0 +1,164 @@
+/*
+ * smailer-cleanup: reads what strangers wrote, and makes messages of it. It sees a descriptor and a
+ * number, never whose mail it is.
+ */
+#include <string.h>
+#include <sys/time.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/mail_id.h"
+#include "lib/service.h"
+
+#include "cleanup/judge.h"
+
+/* Files that a peer may have sent and not heard of; each is a descriptor in flight. */
+enum { ROOM_PICKUP = 16, ROOM_CONTROL = 2 };
+
+static bool
+prepare(struct service_paths *paths, struct error *error)
+{
+    (void)paths;
+    return judge_open(service_configuration(), error);
+}
+
+/* Gives this process so much processor time from now on, then SIGPROF ends it; 0: any amount. A
+ * disk that is slow is not the file's fault, so time spent waiting does not count. */
+static void
+limit_time(int64_t milliseconds)
+{
+    struct itimerval limit = {
+        .it_value = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000},
+    };
+
+    if (setitimer(ITIMER_PROF, &limit, NULL) != 0)
+        fatal(EX_OSERR, "the time for a file cannot be limited");
+}
+
+static void
+send_verdict(uint64_t job, const struct judgement *judgement)
+{
+    struct message message = {
+        .type = MESSAGE_VERDICT,
+        .verdict =
+            {
+                .job = job,
+                .verdict = judgement->verdict,
+                .flags = judgement->flags,
+                .items = judgement->items,
+                .time = judgement->written,
+                .sender = judgement->sender,
+                .recipients = {judgement->recipients.data, judgement->recipients.used},
+                .reason = judgement->reason,
+                .content = judgement->content,
+            },
+    };
+
+    service_send(service_peer(ROLE_QMGR, 0), &message);
+}
+
+static void
+send_listed(uint64_t job, const struct judgement *judgement)
+{
+    struct message message = {
+        .type = MESSAGE_LISTED,
+        .listed =
+            {
+                .job = job,
+                .verdict = judgement->verdict,
+                .time = judgement->written,
+                .sender = judgement->sender,
+                .recipients = {judgement->recipients.data, judgement->recipients.used},
+                .subject = judgement->subject.data,
+                .reason = judgement->reason,
+            },
+    };
+
+    service_send(service_peer(ROLE_CONTROL, 0), &message);
+}
+
+static void
+log_judgement(uint64_t hash, const struct judgement *judgement)
+{
+    const char *domain = strrchr(judgement->sender, '@');
+    char id[MAIL_ID_SIZE];
+
+    mail_id_format(id, sizeof(id), judgement->written, hash);
+    if ((judgement->flags & MAIL_FLAG_NO_TIME) != 0)
+        log_info("%s: no possible fld_time, the file's time stands in for it", id);
+    if (judgement->verdict == VERDICT_MAIL)
+        log_info("%s: message-id=<%s%s>", id, id, domain != NULL ? domain : "");
+    else if (judgement->verdict == VERDICT_LIST)
+        log_info("%s: a list of %u mails", id, judgement->items);
+    else
+        log_warn("%s: %s", id, judgement->reason);
+}
+
+static void
+grant_room(struct channel *peer, uint32_t count)
+{
+    service_send(
+        peer, &(struct message){.type = MESSAGE_PARSE_ROOM, .parse_room = {.count = count}});
+}
+
+static void
+handle_parse(struct channel *from, const struct message *message)
+{
+    static struct judgement judgement;
+    const struct message_parse *parse = &message->parse;
+
+    limit_time(service_configuration()->programs[ROLE_CLEANUP].time_limit);
+    judge_file(parse, &judgement);
+    limit_time(0);
+    close(parse->file);
+    if (parse->purpose == PARSE_LIST) {
+        send_listed(parse->job, &judgement);
+    } else {
+        log_judgement(parse->hash, &judgement);
+        send_verdict(parse->job, &judgement);
+    }
+    if (judgement.content >= 0)
+        close(judgement.content);
+    grant_room(from, 1);
+    service_worked();
+}
+
+/* Nobody may send a file before there is somebody to tell the verdict, and room is granted once. */
+static void
+grant_first_room(enum role role, uint32_t count)
+{
+    static char granted;
+    struct channel *peer = service_peer(role, 0);
+
+    if (peer == NULL || channel_context(peer) != NULL || service_peer(ROLE_QMGR, 0) == NULL)
+        return;
+    channel_set_context(peer, &granted);
+    grant_room(peer, count);
+}
+
+static void
+peer_joined(struct channel *peer)
+{
+    (void)peer;
+    grant_first_room(ROLE_PICKUP, ROOM_PICKUP);
+    grant_first_room(ROLE_CONTROL, ROOM_CONTROL);
+}
+
+static const struct service_handler HANDLERS[] = {
+    {MESSAGE_PARSE, handle_parse},
+};
+
+static const struct service SERVICE = {
+    .role = ROLE_CLEANUP,
+    .prepare = prepare,
+    .peer_joined = peer_joined,
+    .handlers = HANDLERS,
+    .handler_count = sizeof(HANDLERS) / sizeof(HANDLERS[0]),
+};
+
+int
+main(int argc, char **argv)
+{
+    return service_main(&SERVICE, argc, argv);
+}
