@@ -67,7 +67,7 @@ struct queue_settings {
 
 /* master.cf: a program. Each has the members its section lists, the others are zero. */
 struct program_settings {
-    char *user; /* NULL: the spool user */
+    char *user; /* "" or NULL: the spool user */
     unsigned instances;
     int64_t memory_limit; /* octets; 0: none */
     int64_t time_limit; /* ms */

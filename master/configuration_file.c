@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "lib/memory.h"
-#include "lib/privilege.h"
 #include "master/account_check.h"
 #include "master/grammar.h"
+#include "master/program.h"
 #include "master/user_defaults.h"
 
 /* What is at work while the three files are read. */
@@ -194,16 +194,9 @@ configuration_load(const char *directory, struct configuration *configuration,
 bool
 configuration_check_users(const struct configuration *configuration, struct error *error)
 {
-    struct privilege_user user;
-    const char *spool_user = configuration->settings.spool_user;
-    if (!privilege_is_root())
-        return true;
-    if (strcmp(spool_user, "*") != 0 && !privilege_lookup(spool_user, &user, error))
-        return error_prefix(error, "spool_user in main.cf");
-    for (enum role role = 0; role < ROLE_COUNT; role++) {
-        const char *name = configuration->programs[role].user;
-        if (name != NULL && !privilege_lookup(name, &user, error))
-            return error_prefix(error, "user of %s in master.cf", role_name(role));
-    }
+    struct program_rights rights;
+    for (size_t i = 0; i < PROGRAM_ROLE_COUNT; i++)
+        if (!program_find_rights(configuration, PROGRAM_ROLES[i], &rights, error))
+            return false;
     return true;
 }
