@@ -167,8 +167,8 @@ bool queue_needs_sync(const struct queue *queue);
 
 /* Splits the list IDENTITY (a waiting mail) into its documents. DESCRIPTOR is a sealed memfd: for
  * each document its length in decimal digits, a line feed, and the document; it stays the
- * caller's, and open until the end. The documents get the list's mtime, owner and mode. NULL with
- * the reason on failure. */
+ * caller's, and open until the end. The documents get the list's mtime, owner and mode. NULL where
+ * DESCRIPTOR is not that, with the reason. */
 struct queue_split;
 struct queue_split *queue_split_begin(
     struct queue *queue, const struct mail_identity *identity, int descriptor, struct error *error);

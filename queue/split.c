@@ -226,17 +226,37 @@ step_write(struct queue_split *split, size_t limit, struct error *error)
     return QUEUE_MORE;
 }
 
-static bool
+/* Is it still the list that was read? */
+static enum queue_result
 check_list(struct queue_split *split, struct error *error)
 {
-    if (split->list.place != MAIL_WAITING)
-        return error_set(
-            error, "a list in %s is not split", directory_name(directory_of(split->list.place)));
-    if (fstatat(split->queue->directories[DIRECTORY_QUEUE], split->list.name, &split->status,
-            AT_SYMLINK_NOFOLLOW) != 0)
-        return error_errno(error, "read the status of %s/%s", split->queue->path, split->list.name);
-    return find_is_same(&split->list, &split->status) ||
-           error_set(error, "%s/%s is another file now", split->queue->path, split->list.name);
+    struct queue *queue = split->queue;
+    const char *name = split->list.name;
+
+    if (!sync_trusts(queue, error))
+        return QUEUE_FAILED;
+    if (fstatat(queue->directories[DIRECTORY_QUEUE], name, &split->status, AT_SYMLINK_NOFOLLOW) ==
+        0)
+        return find_is_same(&split->list, &split->status) ? QUEUE_DONE : QUEUE_REPLACED;
+    if (errno == ENOENT)
+        return QUEUE_GONE;
+    error_errno(error, "read the status of %s/%s", queue->path, name);
+    return QUEUE_FAILED;
+}
+
+static enum queue_result
+step_begin(struct queue_split *split, size_t limit, struct error *error)
+{
+    enum queue_result result = check_list(split, error);
+    uint64_t hash = name_hash(split->queue, split->list.name, split->list.mtime_ns);
+
+    (void)limit;
+    if (result != QUEUE_DONE)
+        return result;
+    if (!split_directory_make(&split->directory, split->queue, &split->list, hash, error))
+        return QUEUE_FAILED;
+    split->step = step_write;
+    return QUEUE_MORE;
 }
 
 struct queue_split *
@@ -248,15 +268,13 @@ queue_split_begin(
     split->queue = queue;
     split->list = *identity;
     split->descriptor = descriptor;
-    split->step = step_write;
+    split->step = step_begin;
     split->directory.descriptor = -1;
-    if (!sync_trusts(queue, error) || !check_list(split, error) || !check_documents(split, error) ||
-        !split_directory_make(&split->directory, queue, identity,
-            name_hash(queue, identity->name, identity->mtime_ns), error)) {
-        queue_split_end(split);
-        return NULL;
-    }
-    return split;
+    if (identity->place == MAIL_WAITING ? check_documents(split, error)
+                                        : error_set(error, "only a waiting list can be split"))
+        return split;
+    queue_split_end(split);
+    return NULL;
 }
 
 enum queue_result

@@ -164,6 +164,8 @@ a_list_replaced_meanwhile_stays(void **state)
     list = fixture_find(fixture, MAIL_WAITING, "list");
     split = queue_split_begin(fixture->queue, &list, documents, &error);
     assert_int_equal(queue_split_step(split, 5, &error), QUEUE_MORE);
+    assert_int_equal(queue_split_step(split, 5, &error), QUEUE_MORE);
+    assert_int_equal(fixture_count(fixture, "."), 2);
     fixture_write(fixture, "list", "another");
     assert_int_equal(split_to_end(split, 5, &error), QUEUE_REPLACED);
     close(documents);
@@ -183,6 +185,7 @@ a_list_removed_meanwhile_leaves_nothing(void **state)
     fixture_write(fixture, "list", "list");
     list = fixture_find(fixture, MAIL_WAITING, "list");
     split = queue_split_begin(fixture->queue, &list, documents, &error);
+    assert_int_equal(queue_split_step(split, 5, &error), QUEUE_MORE);
     assert_int_equal(unlinkat(fixture->directory, "list", 0), 0);
     assert_int_equal(split_to_end(split, 5, &error), QUEUE_GONE);
     close(documents);

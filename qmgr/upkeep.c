@@ -1,0 +1,195 @@
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "qmgr/clock.h"
+#include "qmgr/upkeep.h"
+
+#define RECOVERY_SLICE 256 /* files */
+#define SPLIT_SLICE 256 /* documents */
+#define SWEEP_SLICE 500 /* directory entries */
+#define RECOVERY_GAP 60000 /* ms until one that failed is tried again */
+
+struct upkeep {
+    struct queue *queue;
+    const struct committer_options *options;
+    struct queue_recovery *recovery; /* NULL: none under way */
+    bool recovery_needed;
+    int64_t recovery_due;
+    struct commit *splits; /* the first one is under way if split is not NULL */
+    struct commit **splits_end;
+    struct queue_split *split;
+    struct queue_sweep *sweep; /* NULL: none under way */
+    int64_t sweep_due;
+};
+
+struct upkeep *
+upkeep_new(struct queue *queue, const struct committer_options *options)
+{
+    struct upkeep *upkeep = memory_new(1, sizeof(*upkeep));
+
+    upkeep->queue = queue;
+    upkeep->options = options;
+    upkeep->splits_end = &upkeep->splits;
+    upkeep->recovery_needed = true;
+    return upkeep;
+}
+
+void
+upkeep_free(struct upkeep *upkeep)
+{
+    queue_recovery_end(upkeep->recovery);
+    queue_split_end(upkeep->split);
+    queue_sweep_end(upkeep->sweep);
+    queue_close(upkeep->queue);
+    free(upkeep);
+}
+
+struct queue *
+upkeep_queue(const struct upkeep *upkeep)
+{
+    return upkeep->queue;
+}
+
+void
+upkeep_add_split(struct upkeep *upkeep, struct commit *commit)
+{
+    commit->next = NULL;
+    *upkeep->splits_end = commit;
+    upkeep->splits_end = &commit->next;
+}
+
+bool
+upkeep_has_splits(const struct upkeep *upkeep)
+{
+    return upkeep->splits != NULL;
+}
+
+int64_t
+upkeep_due(const struct upkeep *upkeep, int64_t now)
+{
+    int64_t due = upkeep->sweep_due;
+
+    if (upkeep->splits != NULL || upkeep->sweep != NULL || upkeep->recovery != NULL)
+        return now;
+    if (upkeep->recovery_needed && upkeep->recovery_due < due)
+        due = upkeep->recovery_due;
+    return due;
+}
+
+static void
+slice_recovery(struct upkeep *upkeep, int64_t now)
+{
+    struct error error;
+    enum queue_result result;
+
+    if (upkeep->recovery == NULL)
+        upkeep->recovery = queue_recovery_begin(upkeep->queue);
+    result = queue_recovery_step(upkeep->recovery, clock_now_ms(), RECOVERY_SLICE, &error);
+    if (result == QUEUE_MORE)
+        return;
+    queue_recovery_end(upkeep->recovery);
+    upkeep->recovery = NULL;
+    upkeep->recovery_needed = result != QUEUE_DONE;
+    upkeep->recovery_due = now + RECOVERY_GAP;
+    if (result != QUEUE_DONE)
+        log_error("recovering the queue %s: %s", queue_path(upkeep->queue), error.text);
+}
+
+static struct commit *
+finish_split(struct upkeep *upkeep, enum queue_result result)
+{
+    struct commit *commit = upkeep->splits;
+
+    commit->result = result;
+    commit->outcome = MAIL_WAITING;
+    if (upkeep->split != NULL)
+        commit->documents = (uint32_t)queue_split_documents(upkeep->split);
+    queue_split_end(upkeep->split);
+    upkeep->split = NULL;
+    upkeep->splits = commit->next;
+    if (upkeep->splits == NULL)
+        upkeep->splits_end = &upkeep->splits;
+    commit->next = NULL;
+    if (close(commit->descriptor) != 0)
+        log_warn("close the documents of %s: they were closed already", commit->identity.name);
+    return commit;
+}
+
+static struct commit *
+slice_split(struct upkeep *upkeep, int64_t now)
+{
+    struct commit *commit = upkeep->splits;
+    enum queue_result result = QUEUE_FAILED;
+
+    if (upkeep->split == NULL)
+        upkeep->split =
+            queue_split_begin(upkeep->queue, &commit->identity, commit->descriptor, &commit->error);
+    if (upkeep->split != NULL)
+        result = queue_split_step(upkeep->split, SPLIT_SLICE, &commit->error);
+    if (result == QUEUE_MORE)
+        return NULL;
+    if (result == QUEUE_FAILED && upkeep->split != NULL && !upkeep->recovery_needed) {
+        upkeep->recovery_needed = true;
+        upkeep->recovery_due = now;
+    }
+    return finish_split(upkeep, result);
+}
+
+/* The id of a sent mail is not recorded; the file's time stands in for the mail's, and the hash in
+ * it is right. */
+static void
+log_removed(void *context, struct queue *queue, const struct mail_identity *identity, uint64_t hash,
+    const char *id)
+{
+    char made[MAIL_ID_SIZE];
+
+    (void)context;
+    (void)queue;
+    if (id[0] == '\0')
+        id = mail_id_format(made, sizeof(made), (time_t)(identity->mtime_ns / 1000000000), hash);
+    log_info("%s: removed", id);
+}
+
+static void
+slice_sweep(struct upkeep *upkeep, int64_t now)
+{
+    const struct queue_sweep_rules rules = {
+        .keep_sent = upkeep->options->keep_sent,
+        .keep_dropped = upkeep->options->keep_dropped,
+        .removed = log_removed,
+    };
+    struct error error;
+    enum queue_result result;
+
+    if (upkeep->sweep == NULL)
+        upkeep->sweep = queue_sweep_begin(upkeep->queue, &rules);
+    result = queue_sweep_step(upkeep->sweep, clock_now_ms(), SWEEP_SLICE, &error);
+    if (result == QUEUE_MORE)
+        return;
+    queue_sweep_end(upkeep->sweep);
+    upkeep->sweep = NULL;
+    upkeep->sweep_due = now + upkeep->options->sweep_interval;
+    if (result != QUEUE_DONE)
+        log_error("sweeping the queue %s: %s", queue_path(upkeep->queue), error.text);
+}
+
+/* A recovery comes first and alone: it would take a split under way for an interrupted one. */
+struct commit *
+upkeep_slice(struct upkeep *upkeep, int64_t now)
+{
+    struct commit *done = NULL;
+
+    if (upkeep->recovery != NULL ||
+        (upkeep->recovery_needed && upkeep->recovery_due <= now && upkeep->split == NULL)) {
+        slice_recovery(upkeep, now);
+        return NULL;
+    }
+    if (upkeep->splits != NULL)
+        done = slice_split(upkeep, now);
+    if (upkeep->sweep != NULL || upkeep->sweep_due <= now)
+        slice_sweep(upkeep, now);
+    return done;
+}
