@@ -23,7 +23,7 @@ put_text(struct field_output *output, const char *text, size_t limit)
     uint32_t size = (uint32_t)length + 1;
 
     return length <= limit && put(output, &size, sizeof(size)) &&
-        put(output, text == NULL ? "" : text, size);
+           put(output, text == NULL ? "" : text, size);
 }
 
 static bool
@@ -32,7 +32,7 @@ put_bytes(struct field_output *output, const struct bytes *bytes, size_t limit)
     uint32_t size = (uint32_t)bytes->size;
 
     return bytes->size <= limit && put(output, &size, sizeof(size)) &&
-        put(output, bytes->data, bytes->size);
+           put(output, bytes->data, bytes->size);
 }
 
 static bool
@@ -79,7 +79,8 @@ field_encode(const struct field *fields, const void *object, struct field_output
 {
     for (const struct field *field = fields; field->type != FIELD_END; field++) {
         if (!encode_member(field, (const char *)object + field->offset, output))
-            return error_set(error, "field %s cannot be encoded: it is over its limit", field->name);
+            return error_set(
+                error, "field %s cannot be encoded: it is over its limit", field->name);
     }
     return true;
 }
@@ -164,7 +165,8 @@ field_decode(
 {
     for (const struct field *field = fields; field->type != FIELD_END; field++) {
         if (!decode_member(field, (char *)object + field->offset, input))
-            return error_set(error, "field %s is cut, over its limit or not terminated", field->name);
+            return error_set(
+                error, "field %s is cut, over its limit or not terminated", field->name);
     }
     return true;
 }

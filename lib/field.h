@@ -15,14 +15,14 @@
 
 enum field_type {
     FIELD_END,
-    FIELD_U32,        /* uint32_t */
-    FIELD_U64,        /* uint64_t */
-    FIELD_I64,        /* int64_t */
-    FIELD_TEXT,       /* const char *, never NULL after decoding; NULL is encoded as "" */
-    FIELD_PRIVATE,    /* the same, but never traced */
-    FIELD_BYTES,      /* struct bytes */
+    FIELD_U32, /* uint32_t */
+    FIELD_U64, /* uint64_t */
+    FIELD_I64, /* int64_t */
+    FIELD_TEXT, /* const char *, never NULL after decoding; NULL is encoded as "" */
+    FIELD_PRIVATE, /* the same, but never traced */
+    FIELD_BYTES, /* struct bytes */
     FIELD_DESCRIPTOR, /* int; it does not travel in the octets but beside them */
-    FIELD_OPTIONAL    /* int: a descriptor, or -1 */
+    FIELD_OPTIONAL /* int: a descriptor, or -1 */
 };
 
 struct bytes {
@@ -34,7 +34,7 @@ struct field {
     const char *name;
     enum field_type type;
     size_t offset; /* of the member in its struct */
-    size_t limit;  /* octets that a text (without its NUL) or bytes may have */
+    size_t limit; /* octets that a text (without its NUL) or bytes may have */
 };
 
 #define FIELD_DESCRIPTORS_MAX 4

@@ -1,0 +1,144 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/account.h"
+#include "lib/memory.h"
+#include "lib/service.h"
+#include "qmgr/account.h"
+
+static struct {
+    struct account *accounts;
+    uint32_t count;
+} all;
+
+void
+accounts_open(void)
+{
+    const struct configuration *configuration = service_configuration();
+
+    all.count = (uint32_t)configuration->account_count;
+    all.accounts = memory_new(all.count, sizeof(*all.accounts));
+    for (uint32_t i = 0; i < all.count; i++) {
+        struct account *account = &all.accounts[i];
+
+        account->number = i;
+        account->settings = &configuration->accounts[i];
+        TAILQ_INIT(&account->ring);
+        TAILQ_INIT(&account->suspects);
+        TAILQ_INIT(&account->workers);
+    }
+}
+
+struct account *
+accounts_get(uint32_t number)
+{
+    return number < all.count ? &all.accounts[number] : NULL;
+}
+
+struct account *
+account_choose(const char *sender, const struct base *base, char *reason, size_t size)
+{
+    const struct configuration *configuration = service_configuration();
+    const struct account_settings *settings = account_find(configuration, sender);
+
+    if (settings == NULL) {
+        snprintf(reason, size, "there is no account for the sender %s", sender);
+        return NULL;
+    }
+    if (base != NULL && !account_allows(settings, base->settings->sid, base->settings->section)) {
+        snprintf(reason, size, "the account %s is not for mails of %s/%s (sids)", settings->address,
+            base->settings->section, base->settings->sid);
+        return NULL;
+    }
+    return &all.accounts[settings - configuration->accounts];
+}
+
+void
+account_queue(struct account *account, struct job *job, bool first)
+{
+    struct lane *lane = job->lane;
+
+    job->phase = PHASE_QUEUED;
+    account->queued++;
+    if (job->strikes > 0 || lane == NULL) {
+        TAILQ_INSERT_TAIL(&account->suspects, job, next);
+        return;
+    }
+    if (first)
+        TAILQ_INSERT_HEAD(&lane->jobs, job, next);
+    else
+        TAILQ_INSERT_TAIL(&lane->jobs, job, next);
+    lane->count++;
+    if (lane->in_ring)
+        return;
+    lane->in_ring = true;
+    TAILQ_INSERT_TAIL(&account->ring, lane, in_account);
+}
+
+struct job *
+account_take(struct account *account)
+{
+    struct lane *lane = TAILQ_FIRST(&account->ring);
+    struct job *job;
+
+    if (lane == NULL)
+        return NULL;
+    job = TAILQ_FIRST(&lane->jobs);
+    TAILQ_REMOVE(&lane->jobs, job, next);
+    TAILQ_REMOVE(&account->ring, lane, in_account);
+    lane->count--;
+    account->queued--;
+    if (lane->count > 0)
+        TAILQ_INSERT_TAIL(&account->ring, lane, in_account);
+    else
+        lane->in_ring = false;
+    return job;
+}
+
+struct job *
+account_take_suspect(struct account *account)
+{
+    struct job *job = TAILQ_FIRST(&account->suspects);
+
+    if (job == NULL)
+        return NULL;
+    TAILQ_REMOVE(&account->suspects, job, next);
+    account->queued--;
+    return job;
+}
+
+static void
+turn_minute(struct account *account)
+{
+    int64_t minute = (int64_t)time(NULL) / 60;
+
+    if (minute == account->minute)
+        return;
+    account->minute_sent[1] = minute == account->minute + 1 ? account->minute_sent[0] : 0;
+    account->minute_sent[0] = 0;
+    account->minute = minute;
+}
+
+void
+account_count(struct account *account, enum outcome outcome)
+{
+    turn_minute(account);
+    if (outcome == OUTCOME_SENT) {
+        account->sent++;
+        account->minute_sent[0]++;
+    } else if (outcome == OUTCOME_DEFERRED) {
+        account->deferred++;
+    } else {
+        account->dropped++;
+    }
+}
+
+uint64_t
+account_rate(struct account *account)
+{
+    turn_minute(account);
+    return account->minute_sent[0] > account->minute_sent[1] ? account->minute_sent[0]
+                                                             : account->minute_sent[1];
+}

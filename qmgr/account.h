@@ -1,0 +1,59 @@
+/*
+ * An account at work: the mails that wait for it, its connections, and how its relay is.
+ */
+#ifndef SMAILER_QMGR_ACCOUNT_H
+#define SMAILER_QMGR_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "qmgr/base.h"
+#include "qmgr/health.h"
+#include "qmgr/worker.h"
+
+struct account {
+    uint32_t number; /* in the configuration's accounts */
+    const struct account_settings *settings;
+    TAILQ_HEAD(, lane) ring; /* lanes with jobs; the first is the next to be served */
+    struct job_list suspects; /* jobs with strikes: each goes alone */
+    uint32_t queued;
+    uint32_t in_hand; /* with workers */
+    TAILQ_HEAD(, worker) workers;
+    uint32_t worker_count;
+    struct health health;
+    uint64_t sent; /* since the generation began, as the next two */
+    uint64_t deferred;
+    uint64_t dropped;
+    uint64_t minute_sent[2]; /* in this minute, and in the one before */
+    int64_t minute; /* which one this is */
+};
+
+void accounts_open(void);
+struct account *accounts_get(uint32_t number); /* NULL beyond the last */
+
+/* The account that SENDER's mails from BASE (NULL: from nowhere, a test) go through. NULL where it
+ * has none, or none that BASE may use; REASON (SIZE octets) says which. */
+struct account *account_choose(
+    const char *sender, const struct base *base, char *reason, size_t size);
+
+/* Puts JOB at the end of its lane, or, where it comes back untried, at the front. */
+void account_queue(struct account *account, struct job *job, bool first);
+
+/* Takes the next job, lane by lane; NULL where there is none. */
+struct job *account_take(struct account *account);
+
+/* The same for a job with strikes. */
+struct job *account_take_suspect(struct account *account);
+
+/* Counts what became of a mail. */
+void account_count(struct account *account, enum outcome outcome);
+
+/* Mails sent in the last full minute or, where that is more, in this one so far. */
+uint64_t account_rate(struct account *account);
+
+/* Handing on to the next generation: who is down until when. The descriptor is the caller's. */
+int accounts_write_inheritance(void);
+void accounts_read_inheritance(int descriptor);
+
+#endif

@@ -1,0 +1,188 @@
+#include <string.h>
+#include <sys/resource.h>
+
+#include <bsd/string.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/service.h"
+#include "qmgr/base.h"
+
+/* Every base may have this many mails in hand, whatever the others do. */
+#define BASE_LEAST 4
+
+/* And so many at the most. */
+#define BASE_MOST 256
+
+/* What all may have together: mails, and the octets of their files. */
+#define TOTAL_MOST 2048
+#define OCTETS_MOST (64U << 20)
+
+static struct {
+    struct base *bases;
+    uint32_t count;
+    uint32_t total; /* mails that may be in hand, beyond the few of each base */
+    uint32_t in_hand; /* and those that are */
+    uint64_t octets;
+    bool stopped;
+} all;
+
+/* Each mail in hand is a descriptor; half of them are left for everything else. */
+static uint32_t
+find_total(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > TOTAL_MOST)
+        return TOTAL_MOST;
+    return (uint32_t)limit.rlim_cur / 2;
+}
+
+void
+bases_open(void)
+{
+    const struct configuration *configuration = service_configuration();
+
+    all.count = (uint32_t)configuration->queue_count;
+    all.bases = memory_new(all.count, sizeof(*all.bases));
+    all.total = find_total();
+    for (uint32_t i = 0; i < all.count; i++) {
+        all.bases[i].number = i;
+        all.bases[i].settings = &configuration->queues[i];
+    }
+}
+
+struct base *
+bases_get(uint32_t number)
+{
+    return number < all.count ? &all.bases[number] : NULL;
+}
+
+struct lane *
+base_lane(struct base *base, struct account *account)
+{
+    struct lane *lane = base->lanes;
+
+    while (lane != NULL && lane->account != account)
+        lane = lane->next;
+    if (lane != NULL)
+        return lane;
+    lane = memory_new(1, sizeof(*lane));
+    lane->account = account;
+    lane->base = base;
+    TAILQ_INIT(&lane->jobs);
+    lane->next = base->lanes;
+    base->lanes = lane;
+    return lane;
+}
+
+void
+base_note_job(struct base *base, uint64_t size)
+{
+    if (base->granted > 0)
+        base->granted--;
+    base->in_hand++;
+    all.in_hand++;
+    all.octets += size;
+}
+
+void
+base_note_end(struct base *base, uint64_t size)
+{
+    base->in_hand--;
+    all.in_hand--;
+    all.octets -= size;
+}
+
+uint32_t
+bases_in_hand(void)
+{
+    return all.in_hand;
+}
+
+void
+bases_stop_granting(void)
+{
+    all.stopped = true;
+}
+
+/* What BASE has beyond what every base may have. */
+static uint32_t
+extra_of(const struct base *base)
+{
+    uint32_t has = base->in_hand + base->granted;
+
+    return has > BASE_LEAST ? has - BASE_LEAST : 0;
+}
+
+/* What BASE may have in hand: its few, and beyond them about twice what it makes use of, up to half
+ * of what is FREE, which leaves something for the next that comes. */
+static uint32_t
+limit_of(const struct base *base, uint32_t free)
+{
+    uint32_t limit = base->in_hand * 2 + BASE_LEAST;
+    uint32_t most = BASE_LEAST + extra_of(base) + free / 2;
+
+    if (all.octets > OCTETS_MOST)
+        return base->in_hand == 0 ? 1 : 0;
+    if (limit > most)
+        limit = most;
+    return limit > BASE_MOST ? BASE_MOST : limit;
+}
+
+/* Grants come in lumps, so that there is not a message for each mail. */
+static bool
+is_worth_it(const struct base *base, uint32_t limit)
+{
+    uint32_t missing = limit - base->granted - base->in_hand;
+
+    return base->granted == 0 || missing >= limit / 8;
+}
+
+/* Grants BASE what room there is; returns how much of what is FREE that takes. */
+static uint32_t
+grant(struct base *base, uint32_t free)
+{
+    uint32_t limit = limit_of(base, free);
+    uint32_t extra = extra_of(base);
+    uint32_t count;
+
+    if (base->queue == NULL || base->problem[0] != '\0' || base->in_hand + base->granted >= limit ||
+        !is_worth_it(base, limit))
+        return 0;
+    count = limit - base->in_hand - base->granted;
+    base->granted += count;
+    service_send(service_peer(ROLE_PICKUP, 0),
+        &(struct message){.type = MESSAGE_ROOM, .room = {.queue = base->number, .count = count}});
+    return extra_of(base) - extra;
+}
+
+void
+bases_grant(void)
+{
+    uint32_t extra = 0;
+    uint32_t free;
+
+    if (all.stopped || service_peer(ROLE_PICKUP, 0) == NULL)
+        return;
+    for (uint32_t i = 0; i < all.count; i++)
+        extra += extra_of(&all.bases[i]);
+    free = all.total > extra ? all.total - extra : 0;
+    for (uint32_t i = 0; i < all.count; i++)
+        free -= grant(&all.bases[i], free);
+}
+
+void
+base_note_problem(struct base *base, const char *problem)
+{
+    if (strcmp(base->problem, problem) == 0)
+        return;
+    strlcpy(base->problem, problem, sizeof(base->problem));
+    if (problem[0] != '\0')
+        log_error("%s/%s: %s", base->settings->section, base->settings->sid, problem);
+    else
+        log_info("%s/%s: can be used again", base->settings->section, base->settings->sid);
+    service_send(service_peer(ROLE_PICKUP, 0),
+        &(struct message){.type = MESSAGE_QUEUE_PROBLEM,
+            .queue_problem = {.queue = base->number, .problem = base->problem}});
+}

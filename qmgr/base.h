@@ -1,0 +1,60 @@
+/*
+ * A base, as qmgr sees it: how many of its mails may be in hand, and its lanes, one for each
+ * account that its mails are sent from.
+ */
+#ifndef SMAILER_QMGR_BASE_H
+#define SMAILER_QMGR_BASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "qmgr/job.h"
+#include "queue/queue.h"
+
+struct account;
+
+/* The mails of one base that wait for one account. */
+struct lane {
+    TAILQ_ENTRY(lane) in_account; /* in the account's ring, while it has jobs */
+    struct lane *next; /* of the base */
+    struct account *account;
+    struct base *base;
+    struct job_list jobs;
+    uint32_t count;
+    uint32_t parked; /* at pickup */
+    bool in_ring;
+    bool asked; /* pickup was told that some parked ones are wanted */
+};
+
+struct base {
+    uint32_t number; /* in the configuration's queues */
+    const struct queue_settings *settings;
+    struct queue *queue; /* NULL: it cannot be used now */
+    uint32_t in_hand;
+    uint32_t granted; /* room at pickup that was not used yet */
+    struct lane *lanes;
+    char problem[500];
+};
+
+void bases_open(void);
+struct base *bases_get(uint32_t number); /* NULL beyond the last */
+
+/* The lane of BASE for ACCOUNT, made where there is none. */
+struct lane *base_lane(struct base *base, struct account *account);
+
+/* A mail of BASE came into hand, or left it. */
+void base_note_job(struct base *base, uint64_t size);
+void base_note_end(struct base *base, uint64_t size);
+
+/* Grants pickup what room there is now, to all bases; nothing while DRAINING. */
+void bases_grant(void);
+void bases_stop_granting(void);
+
+/* Mails in hand, of all bases. */
+uint32_t bases_in_hand(void);
+
+/* The queue cannot be used, for that reason; or can again (""). */
+void base_note_problem(struct base *base, const char *problem);
+
+#endif

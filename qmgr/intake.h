@@ -1,0 +1,20 @@
+/*
+ * What comes in: offers from pickup, verdicts from cleanup.
+ */
+#ifndef SMAILER_QMGR_INTAKE_H
+#define SMAILER_QMGR_INTAKE_H
+
+#include "lib/channel.h"
+#include "lib/message.h"
+
+void intake_open(void);
+void intake_handle_offer(struct channel *from, const struct message *message);
+void intake_handle_verdict(struct channel *from, const struct message *message);
+
+/* A cleanup ended; by its own fault, or not. */
+void intake_handle_gone(struct channel *from, const struct message *message);
+
+/* A cleanup's channel is empty and closed. */
+void intake_cleanup_left(struct channel *channel);
+
+#endif

@@ -1,0 +1,139 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include "lib/memory.h"
+#include "qmgr/job.h"
+
+#define TABLE_SIZE 4096
+
+LIST_HEAD(job_chain, job);
+
+static struct {
+    struct job_chain chains[TABLE_SIZE];
+    size_t unoffered;
+} jobs;
+
+static struct job_chain *
+chain_of(uint64_t number)
+{
+    return &jobs.chains[number % TABLE_SIZE];
+}
+
+struct job *
+job_find(uint64_t number)
+{
+    struct job *job;
+
+    LIST_FOREACH(job, chain_of(number), same_hash)
+    {
+        if (job->number == number)
+            return job;
+    }
+    return NULL;
+}
+
+struct job *
+job_get(uint64_t number)
+{
+    struct job *job = job_find(number);
+
+    if (job != NULL)
+        return job;
+    job = memory_new(1, sizeof(*job));
+    job->number = number;
+    job->content = -1;
+    jobs.unoffered++;
+    LIST_INSERT_HEAD(chain_of(number), job, same_hash);
+    return job;
+}
+
+void
+job_free(struct job *job)
+{
+    LIST_REMOVE(job, same_hash);
+    if (!job->offered)
+        jobs.unoffered--;
+    if (job->content >= 0)
+        close(job->content);
+    free(job->problem);
+    free(job->sender);
+    free(job->recipients);
+    free(job->reason);
+    free(job);
+}
+
+size_t
+job_count_unoffered(void)
+{
+    return jobs.unoffered;
+}
+
+void
+job_take_offer(struct job *job, struct base *base, const struct message_offer *offer)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (!job->offered)
+        jobs.unoffered--;
+    job->offered = true;
+    job->base = base;
+    job->identity.place = (enum mail_state)offer->state;
+    strlcpy(job->identity.name, offer->name, sizeof(job->identity.name));
+    job->identity.device = offer->device;
+    job->identity.inode = offer->inode;
+    job->identity.size = offer->size;
+    job->identity.mtime_ns = offer->mtime_ns;
+    job->hash = offer->hash;
+    job->cleanup = offer->cleanup;
+    job->strikes = offer->strikes;
+    job->run = offer->run;
+    job->arrived_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    if (offer->problem[0] != '\0')
+        job->problem = memory_copy_text(offer->problem);
+    mail_id_format(job->id, sizeof(job->id), (time_t)(offer->mtime_ns / 1000000000), job->hash);
+}
+
+void
+job_note_trial(struct job *job)
+{
+    if (!job->offered)
+        jobs.unoffered--;
+    job->offered = true;
+    snprintf(job->id, sizeof(job->id), "test");
+}
+
+void
+job_take_verdict(struct job *job, const struct message_verdict *verdict)
+{
+    job->judged = true;
+    job->verdict = (enum parse_verdict)verdict->verdict;
+    job->flags = verdict->flags;
+    job->sender = memory_copy_text(verdict->sender);
+    job->recipients = memory_new(1, verdict->recipients.size + 1);
+    if (verdict->recipients.size > 0)
+        memcpy(job->recipients, verdict->recipients.data, verdict->recipients.size);
+    job->recipients_size = verdict->recipients.size;
+    job->reason = memory_copy_text(verdict->reason);
+    job->content = verdict->content;
+    if (job->offered && verdict->time != 0)
+        mail_id_format(job->id, sizeof(job->id), (time_t)verdict->time, job->hash);
+}
+
+char *
+job_format_recipients(const struct job *job, char *target, size_t size)
+{
+    size_t used = 0;
+
+    target[0] = '\0';
+    for (size_t at = 0; at < job->recipients_size && used < size;
+         at += strlen(job->recipients + at) + 1)
+        used += (size_t)snprintf(
+            target + used, size - used, "%s<%s>", at > 0 ? ", " : "", job->recipients + at);
+    return target;
+}

@@ -1,0 +1,87 @@
+/*
+ * A mail in hand. It is known by its job number, from pickup's OFFER (who it is) and cleanup's
+ * VERDICT (what is in it), which may come in either order.
+ */
+#ifndef SMAILER_QMGR_JOB_H
+#define SMAILER_QMGR_JOB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/mail_id.h"
+#include "lib/message.h"
+#include "queue/queue.h"
+
+struct base;
+struct lane;
+struct worker;
+
+enum job_phase {
+    PHASE_JUDGING, /* cleanup has it, or its offer is still to come */
+    PHASE_QUEUED, /* in a lane */
+    PHASE_DELIVERING, /* a worker has it */
+    PHASE_COMMITTING /* the committer has it */
+};
+
+struct job {
+    LIST_ENTRY(job) same_hash;
+    TAILQ_ENTRY(job) next; /* in a lane, or a worker's hand */
+    TAILQ_ENTRY(job) at_cleanup; /* in the order of the offers */
+    uint64_t number;
+    enum job_phase phase;
+    bool offered;
+    bool judged;
+    bool waits_at_cleanup; /* in the list of its cleanup */
+
+    /* from the offer */
+    struct base *base; /* NULL: a test mail of control's */
+    struct mail_identity identity;
+    uint64_t hash;
+    uint32_t cleanup;
+    uint32_t strikes;
+    uint32_t run;
+    int64_t arrived_ns; /* since 1970: when the offer came */
+    char *problem; /* why it cannot be sent, or NULL */
+
+    /* from the verdict */
+    enum parse_verdict verdict;
+    uint32_t flags;
+    char *sender;
+    char *recipients; /* each with its NUL */
+    size_t recipients_size;
+    char *reason;
+    int content; /* -1: none */
+    char id[MAIL_ID_SIZE];
+
+    struct lane *lane;
+    struct worker *worker;
+    int64_t queued_at; /* ms, monotonic */
+    uint32_t returns; /* how often a connection broke before it was tried */
+};
+
+TAILQ_HEAD(job_list, job);
+
+/* The job with that number, made where there is none. */
+struct job *job_get(uint64_t number);
+
+/* NULL where there is none. */
+struct job *job_find(uint64_t number);
+
+void job_free(struct job *job);
+
+/* Takes over what the message says; the job owns the verdict's content from now on. */
+void job_take_offer(struct job *job, struct base *base, const struct message_offer *offer);
+void job_take_verdict(struct job *job, const struct message_verdict *verdict);
+
+/* The job is control's own: nothing but its verdict is to come. */
+void job_note_trial(struct job *job);
+
+/* "<boo@example.com>, <…>", as the log shows recipients; returns TARGET. */
+char *job_format_recipients(const struct job *job, char *target, size_t size);
+
+/* Jobs whose offer has not come yet: no more than cleanups have room for, else one of them lies. */
+size_t job_count_unoffered(void);
+
+#endif

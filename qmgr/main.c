@@ -1,0 +1,100 @@
+/*
+ * smailer-qmgr: schedules, moves and records; never reads what is in a mail.
+ */
+#include "lib/service.h"
+#include "qmgr/account.h"
+#include "qmgr/base.h"
+#include "qmgr/finish.h"
+#include "qmgr/intake.h"
+#include "qmgr/schedule.h"
+#include "qmgr/status.h"
+#include "qmgr/trial.h"
+#include "qmgr/worker.h"
+
+static bool
+prepare(struct service_paths *paths, struct error *error)
+{
+    const struct configuration *configuration = service_configuration();
+
+    (void)error;
+    for (size_t i = 0; i < configuration->queue_count; i++)
+        service_allow(
+            paths, configuration->queues[i].path, SANDBOX_READ | SANDBOX_LIST | SANDBOX_WRITE);
+    return true;
+}
+
+static bool
+start(int inheritance, struct error *error)
+{
+    bases_open();
+    accounts_open();
+    intake_open();
+    workers_open();
+    schedule_open();
+    if (inheritance >= 0)
+        accounts_read_inheritance(inheritance);
+    return finish_open(error);
+}
+
+static void
+peer_joined(struct channel *peer)
+{
+    (void)peer;
+    schedule_soon();
+}
+
+static void
+peer_left(struct channel *peer)
+{
+    switch (channel_peer(peer)) {
+    case ROLE_WORKER:
+        worker_left(peer);
+        break;
+    case ROLE_SMTP:
+        workers_smtp_left();
+        break;
+    case ROLE_CLEANUP:
+        intake_cleanup_left(peer);
+        break;
+    default:
+        break;
+    }
+}
+
+static void
+handle_run_for(struct channel *from, const struct message *message)
+{
+    (void)from;
+    schedule_begin_run(message->run_for.run, message->run_for.force != 0, message->run_for.sender);
+}
+
+static const struct service_handler HANDLERS[] = {
+    {MESSAGE_OFFER, intake_handle_offer},
+    {MESSAGE_VERDICT, intake_handle_verdict},
+    {MESSAGE_GONE, intake_handle_gone},
+    {MESSAGE_RUN_FOR, handle_run_for},
+    {MESSAGE_LINK_UP, worker_handle_link_up},
+    {MESSAGE_LINK_FAILED, worker_handle_link_failed},
+    {MESSAGE_RESULT, worker_handle_result},
+    {MESSAGE_DIALOGUE, worker_handle_dialogue},
+    {MESSAGE_WORKER_GONE, worker_handle_gone},
+    {MESSAGE_TRY, trial_handle},
+    {MESSAGE_STATUS, status_handle},
+};
+
+static const struct service SERVICE = {
+    .role = ROLE_QMGR,
+    .prepare = prepare,
+    .start = start,
+    .peer_joined = peer_joined,
+    .peer_left = peer_left,
+    .drain = schedule_drain,
+    .handlers = HANDLERS,
+    .handler_count = sizeof(HANDLERS) / sizeof(HANDLERS[0]),
+};
+
+int
+main(int argc, char **argv)
+{
+    return service_main(&SERVICE, argc, argv);
+}

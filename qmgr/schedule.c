@@ -1,0 +1,444 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bsd/string.h>
+
+#include "lib/log.h"
+#include "lib/service.h"
+#include "qmgr/account.h"
+#include "qmgr/base.h"
+#include "qmgr/clock.h"
+#include "qmgr/schedule.h"
+#include "qmgr/trial.h"
+#include "qmgr/worker.h"
+
+/* The slower clock: idle workers, probes that are due, lanes that stand still. */
+#define TICK_MS 100
+
+/* A connection without work is kept so long. */
+#define IDLE_MS 5000
+
+/* A lane whose first mail waits longer than this is slow: what comes behind LANE_SHORT of its mails
+ * waits at pickup, so that it does not fill the window of its base. */
+#define LANE_SLOW_MS 250
+#define LANE_SHORT 32
+
+/* A file that does not parse and was written to within this time may still be in the writing. */
+#define WRITING_MS 60000
+
+/* How long a file is left alone that could not be read. */
+#define FAILED_AGAIN_MS 10000
+
+static struct {
+    struct event *soon;
+    struct event *tick;
+    bool planned;
+    bool draining;
+    bool drained;
+    uint32_t run; /* the last run, and whom it is for */
+    bool run_force;
+    char run_sender[321];
+} schedule;
+
+static const struct settings *
+settings(void)
+{
+    return &service_configuration()->settings;
+}
+
+void
+schedule_soon(void)
+{
+    if (schedule.planned)
+        return;
+    schedule.planned = true;
+    service_timer_start(schedule.soon, 0);
+}
+
+static void
+park(struct job *job, struct account *account)
+{
+    job->lane->parked++;
+    service_send(service_peer(ROLE_PICKUP, 0),
+        &(struct message){
+            .type = MESSAGE_PARKED, .parked = {.job = job->number, .account = account->number}});
+    base_note_end(job->base, job->identity.size);
+    job_free(job);
+}
+
+static bool
+is_slow(const struct lane *lane)
+{
+    const struct job *first = TAILQ_FIRST(&lane->jobs);
+
+    return first != NULL && clock_monotonic_ms() - first->queued_at > LANE_SLOW_MS;
+}
+
+/* With the relay down, a mail is deferred at once with the probe's words; while a probe is due or
+ * under way, it waits for what that brings. */
+static bool
+is_hopeless(const struct account *account)
+{
+    return account->health.down && !health_allows(&account->health, clock_now_ms()) &&
+           account->worker_count == 0;
+}
+
+static void
+defer_with_probe(struct account *account, struct job *job)
+{
+    const struct health *health = &account->health;
+    const struct attempt attempt = {.stage = health->stage,
+        .code = health->code,
+        .enhanced = health->enhanced,
+        .words = health->words,
+        .relay = health->relay};
+
+    finish_attempt(job, &attempt);
+}
+
+/* A mail that can be sent goes into its lane. */
+static void
+enqueue(struct account *account, struct job *job)
+{
+    job->lane = base_lane(job->base, account);
+    if (is_hopeless(account)) {
+        defer_with_probe(account, job);
+        return;
+    }
+    if (job->strikes == 0 && job->lane->count >= LANE_SHORT && is_slow(job->lane)) {
+        park(job, account);
+        return;
+    }
+    job->queued_at = clock_monotonic_ms();
+    account_queue(account, job, false);
+    schedule_soon();
+}
+
+/* True where the run that the mail was offered for does not want it: another sender's mail whose
+ * time had not come, or any in a tree that serves that run alone. */
+static bool
+is_skipped(const struct job *job)
+{
+    if (job->run == 0 || job->run != schedule.run || schedule.run_sender[0] == '\0' ||
+        strcasecmp(schedule.run_sender, job->sender) == 0)
+        return false;
+    return service_on_demand() || (schedule.run_force && job->identity.place == MAIL_DEFERRED);
+}
+
+static void
+schedule_mail(struct job *job)
+{
+    char reason[512];
+    struct account *account = account_choose(job->sender, job->base, reason, sizeof(reason));
+
+    if (is_skipped(job))
+        finish_untouched(job, JOB_SKIPPED, 0);
+    else if (account != NULL)
+        enqueue(account, job);
+    else if (settings()->unknown_sender == UNKNOWN_SENDER_DROP)
+        finish_dropped(job, reason);
+    else
+        finish_deferred(job, reason);
+}
+
+/* A file that does not parse: cleanup cannot know whether it will. */
+static void
+schedule_unreadable(struct job *job)
+{
+    int64_t now = clock_now_ms();
+    int64_t written = job->identity.mtime_ns / 1000000;
+
+    if (job->identity.place != MAIL_WAITING || llabs(now - written) >= WRITING_MS) {
+        finish_dropped(job, job->reason);
+        return;
+    }
+    log_info("%s: %s: may still be in the writing: %s", job->id, job->identity.name, job->reason);
+    finish_untouched(job, JOB_LATER, written + WRITING_MS + 1);
+}
+
+void
+schedule_job(struct job *job)
+{
+    if (job->problem != NULL) {
+        finish_dropped(job, job->problem);
+        return;
+    }
+    switch (job->verdict) {
+    case VERDICT_MAIL:
+    case VERDICT_NO_ACCOUNT:
+        schedule_mail(job);
+        break;
+    case VERDICT_LIST:
+        finish_split(job);
+        break;
+    case VERDICT_UNREADABLE:
+        schedule_unreadable(job);
+        break;
+    case VERDICT_FAILED:
+        log_warn("%s: %s: %s", job->id, job->identity.name, job->reason);
+        finish_untouched(job, JOB_LATER, clock_now_ms() + FAILED_AGAIN_MS);
+        break;
+    case VERDICT_BAD:
+        finish_dropped(job, job->reason);
+        break;
+    }
+}
+
+/* --- connections --- */
+
+void
+schedule_connection_failed(struct account *account, const struct attempt *attempt)
+{
+    const struct health_gaps gaps = {settings()->probe_interval, settings()->retry_interval};
+    struct worker *worker;
+    struct job *job;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    {
+        if (worker->state == WORKER_UP)
+            return; /* the relay is there, it only wants fewer connections */
+    }
+    health_note_failure(&account->health, &gaps, attempt->stage, clock_now_ms());
+    account->health.code = attempt->code;
+    strlcpy(account->health.enhanced, attempt->enhanced, sizeof(account->health.enhanced));
+    strlcpy(account->health.relay, attempt->relay, sizeof(account->health.relay));
+    strlcpy(account->health.words, attempt->words, sizeof(account->health.words));
+    log_warn("account %s: relay %s: %s: next try in %ld s", account->settings->address,
+        attempt->relay, attempt->words, (long)(account->health.interval / 1000));
+    while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
+        defer_with_probe(account, job);
+}
+
+static uint32_t
+count_connecting(const struct account *account)
+{
+    const struct worker *worker;
+    uint32_t count = 0;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    count += worker->state == WORKER_CONNECTING;
+    return count;
+}
+
+/* How many connections the account may have now: one while its relay is probed. */
+static uint32_t
+connections_allowed(const struct account *account)
+{
+    if (!account->health.down)
+        return account->settings->connections;
+    return health_allows(&account->health, clock_now_ms()) ? 1 : 0;
+}
+
+/* Starts connections for the jobs that no worker is free for. */
+static void
+start_workers(struct account *account)
+{
+    uint32_t connecting = count_connecting(account);
+    uint32_t places = service_configuration()->programs[ROLE_SMTP].instances;
+    struct worker *spare;
+
+    while (account->queued > connecting && account->worker_count < connections_allowed(account)) {
+        if (workers_count() >= places) {
+            spare = workers_find_spare(account->worker_count);
+            if (spare != NULL)
+                worker_stop(spare);
+            return;
+        }
+        if (worker_start(account, false) == NULL)
+            return;
+        connecting++;
+    }
+}
+
+/* The worker that has the least in hand, of those that take more. */
+static struct worker *
+find_free_worker(const struct account *account, uint32_t most)
+{
+    struct worker *worker;
+    struct worker *best = NULL;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    {
+        if (worker->state != WORKER_UP || worker->alone || worker->verbose ||
+            worker->in_hand >= worker->room || worker->in_hand > most)
+            continue;
+        if (best == NULL || worker->in_hand < best->in_hand)
+            best = worker;
+    }
+    return best;
+}
+
+static void
+serve_suspects(struct account *account)
+{
+    struct worker *worker;
+    struct job *job;
+
+    while (!TAILQ_EMPTY(&account->suspects) && (worker = find_free_worker(account, 0)) != NULL) {
+        job = account_take_suspect(account);
+        worker->alone = true;
+        worker_deliver(worker, job);
+    }
+}
+
+/* First every idle worker gets a job, then more are started, and only then jobs queue up behind
+ * others in a worker's hand. */
+static void
+serve(struct account *account)
+{
+    struct worker *worker;
+    struct job *job;
+
+    serve_suspects(account);
+    while ((worker = find_free_worker(account, 0)) != NULL && (job = account_take(account)) != NULL)
+        worker_deliver(worker, job);
+    if (account->queued > 0)
+        start_workers(account);
+    while ((worker = find_free_worker(account, UINT32_MAX)) != NULL &&
+           (job = account_take(account)) != NULL)
+        worker_deliver(worker, job);
+}
+
+/* Asks pickup for parked mails where a lane runs short. */
+static void
+refill(struct account *account, struct lane *lane)
+{
+    uint32_t count = LANE_SHORT * 2;
+
+    if (lane->parked == 0 || lane->count > LANE_SHORT / 2)
+        return;
+    if (account->health.down && !health_allows(&account->health, clock_now_ms()))
+        return;
+    if (count > lane->parked)
+        count = lane->parked;
+    lane->parked -= count;
+    service_send(service_peer(ROLE_PICKUP, 0),
+        &(struct message){.type = MESSAGE_WANTED,
+            .wanted = {.queue = lane->base->number, .account = account->number, .count = count}});
+}
+
+static void
+refill_all(void)
+{
+    struct base *base;
+
+    for (uint32_t i = 0; (base = bases_get(i)) != NULL; i++) {
+        for (struct lane *lane = base->lanes; lane != NULL; lane = lane->next)
+            refill(lane->account, lane);
+    }
+}
+
+/* A lane that stands still gives up what it has beyond a few, the youngest first. */
+static void
+shorten(struct lane *lane)
+{
+    while (lane->count > LANE_SHORT && is_slow(lane)) {
+        struct job *job = TAILQ_LAST(&lane->jobs, job_list);
+
+        TAILQ_REMOVE(&lane->jobs, job, next);
+        lane->count--;
+        lane->account->queued--;
+        park(job, lane->account);
+    }
+}
+
+static void
+shorten_all(void)
+{
+    struct base *base;
+
+    for (uint32_t i = 0; (base = bases_get(i)) != NULL; i++) {
+        for (struct lane *lane = base->lanes; lane != NULL; lane = lane->next)
+            shorten(lane);
+    }
+}
+
+static void
+check_drained(void)
+{
+    int inheritance;
+
+    if (!schedule.draining || schedule.drained || bases_in_hand() > 0 || workers_count() > 0)
+        return;
+    schedule.drained = true;
+    finish_close();
+    inheritance = accounts_write_inheritance();
+    service_drained(inheritance);
+}
+
+static void
+on_soon(evutil_socket_t descriptor, short what, void *context)
+{
+    struct account *account;
+
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    schedule.planned = false;
+    for (uint32_t i = 0; (account = accounts_get(i)) != NULL; i++) {
+        if (account->queued > 0)
+            serve(account);
+    }
+    if (!schedule.draining)
+        refill_all();
+    bases_grant();
+    check_drained();
+}
+
+static void
+on_tick(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    shorten_all();
+    workers_stop_idle(schedule.draining ? 0 : IDLE_MS);
+    schedule_soon();
+    service_timer_start(schedule.tick, TICK_MS);
+}
+
+void
+schedule_open(void)
+{
+    schedule.soon = service_timer(on_soon, NULL);
+    schedule.tick = service_timer(on_tick, NULL);
+    service_timer_start(schedule.tick, TICK_MS);
+}
+
+void
+schedule_begin_run(uint32_t run, bool force, const char *sender)
+{
+    struct account *account;
+
+    schedule.run = run;
+    schedule.run_force = force;
+    strlcpy(schedule.run_sender, sender, sizeof(schedule.run_sender));
+    for (uint32_t i = 0; force && (account = accounts_get(i)) != NULL; i++)
+        health_probe_now(&account->health);
+}
+
+/* What no worker has goes back as it was; what one has is finished. */
+static void
+release(struct account *account)
+{
+    struct job *job;
+
+    while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
+        finish_untouched(job, JOB_AGAIN, 0);
+}
+
+void
+schedule_drain(void)
+{
+    struct account *account;
+
+    if (schedule.draining)
+        return;
+    schedule.draining = true;
+    bases_stop_granting();
+    for (uint32_t i = 0; (account = accounts_get(i)) != NULL; i++)
+        release(account);
+    workers_stop_all();
+    schedule_soon();
+}

@@ -1,0 +1,366 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/service.h"
+#include "qmgr/account.h"
+#include "qmgr/clock.h"
+#include "qmgr/finish.h"
+#include "qmgr/schedule.h"
+#include "qmgr/trial.h"
+#include "qmgr/worker.h"
+
+/* A mail whose connection broke so often before it was tried is deferred. */
+#define RETURNS_MOST 3
+
+static struct {
+    LIST_HEAD(, worker) workers;
+    uint32_t count;
+    uint32_t last_number;
+} all;
+
+void
+workers_open(void)
+{
+    LIST_INIT(&all.workers);
+}
+
+uint32_t
+workers_count(void)
+{
+    return all.count;
+}
+
+static struct worker *
+find(uint32_t number)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->number == number)
+            return worker;
+    }
+    return NULL;
+}
+
+static struct worker *
+add(struct account *account, bool verbose)
+{
+    struct worker *worker = memory_new(1, sizeof(*worker));
+
+    worker->number = ++all.last_number;
+    worker->account = account;
+    worker->verbose = verbose;
+    worker->started_at = clock_monotonic_ms();
+    TAILQ_INIT(&worker->jobs);
+    LIST_INSERT_HEAD(&all.workers, worker, in_all);
+    TAILQ_INSERT_TAIL(&account->workers, worker, in_account);
+    account->worker_count++;
+    all.count++;
+    return worker;
+}
+
+struct worker *
+worker_start(struct account *account, bool verbose)
+{
+    struct channel *smtp = service_peer(ROLE_SMTP, 0);
+    struct worker *worker;
+    struct error error;
+    int ends[2];
+
+    if (smtp == NULL)
+        return NULL;
+    if (!channel_pair(ends, &error)) {
+        log_error("start a worker: %s", error.text);
+        return NULL;
+    }
+    worker = add(account, verbose);
+    worker->channel = service_adopt(ends[0], ROLE_WORKER, worker->number);
+    channel_set_context(worker->channel, worker);
+    service_send(smtp, &(struct message){.type = MESSAGE_WORKER_START,
+                           .worker_start = {.worker = worker->number,
+                               .account = account->number,
+                               .verbose = verbose,
+                               .channel = ends[1]}});
+    close(ends[1]);
+    return worker;
+}
+
+void
+worker_deliver(struct worker *worker, struct job *job)
+{
+    job->phase = PHASE_DELIVERING;
+    job->worker = worker;
+    TAILQ_INSERT_TAIL(&worker->jobs, job, next);
+    worker->in_hand++;
+    worker->account->in_hand++;
+    worker->idle_since = 0;
+    service_send(worker->channel, &(struct message){.type = MESSAGE_DELIVER,
+                                      .deliver = {.job = job->number,
+                                          .flags = job->flags,
+                                          .arrived_ns = job->arrived_ns,
+                                          .id = job->id,
+                                          .sender = job->sender,
+                                          .recipients = {job->recipients, job->recipients_size},
+                                          .content = job->content}});
+}
+
+/* Takes JOB out of its worker's hand. */
+static void
+take_back(struct job *job)
+{
+    struct worker *worker = job->worker;
+
+    TAILQ_REMOVE(&worker->jobs, job, next);
+    worker->in_hand--;
+    worker->account->in_hand--;
+    job->worker = NULL;
+    if (worker->in_hand == 0) {
+        worker->alone = false;
+        worker->idle_since = clock_monotonic_ms();
+    }
+}
+
+void
+worker_stop(struct worker *worker)
+{
+    if (worker->state == WORKER_STOPPING)
+        return;
+    worker->state = WORKER_STOPPING;
+    service_send(worker->channel, &(struct message){.type = MESSAGE_STOP});
+}
+
+struct worker *
+workers_find_spare(uint32_t own)
+{
+    struct worker *worker;
+    struct worker *spare = NULL;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->state == WORKER_STOPPING)
+            return NULL; /* a place comes free already */
+        if (worker->state != WORKER_UP || worker->verbose)
+            continue;
+        if (worker->in_hand == 0 && worker->account->queued == 0)
+            return worker;
+        if (worker->account->worker_count > own + 1 &&
+            (spare == NULL || worker->account->worker_count > spare->account->worker_count))
+            spare = worker;
+    }
+    return spare;
+}
+
+void
+workers_stop_idle(int64_t idle_ms)
+{
+    struct worker *worker;
+    int64_t now = clock_monotonic_ms();
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->state == WORKER_UP && worker->in_hand == 0 && worker->idle_since != 0 &&
+            now - worker->idle_since >= idle_ms)
+            worker_stop(worker);
+    }
+}
+
+void
+workers_stop_all(void)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    worker_stop(worker);
+}
+
+void
+workers_each(void (*visit)(struct worker *worker, void *context), void *context)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    visit(worker, context);
+}
+
+void
+worker_handle_link_up(struct channel *from, const struct message *message)
+{
+    struct worker *worker = channel_context(from);
+
+    strlcpy(worker->relay, message->link_up.relay, sizeof(worker->relay));
+    worker->room = message->link_up.room > 0 ? message->link_up.room : 1;
+    if (worker->state == WORKER_CONNECTING)
+        worker->state = WORKER_UP;
+    worker->was_up = true;
+    worker->idle_since = clock_monotonic_ms();
+    if (worker->account->health.down)
+        log_info("account %s: relay %s is well again", worker->account->settings->address,
+            worker->relay);
+    health_note_success(&worker->account->health);
+    if (worker->verbose)
+        trial_link_up(worker);
+    schedule_soon();
+}
+
+/* A job that was not tried goes back to its lane, but not for ever. */
+static void
+give_back(struct job *job, const struct attempt *attempt)
+{
+    struct account *account = job->worker->account;
+
+    take_back(job);
+    if (job->base == NULL)
+        trial_end(job, attempt);
+    else if (++job->returns > RETURNS_MOST)
+        finish_attempt(job, attempt);
+    else
+        account_queue(account, job, true);
+}
+
+void
+worker_handle_link_failed(struct channel *from, const struct message *message)
+{
+    struct worker *worker = channel_context(from);
+    const struct message_link_failed *failed = &message->link_failed;
+    struct attempt attempt = {.stage = (enum stage)failed->stage,
+        .code = failed->code,
+        .enhanced = failed->enhanced,
+        .words = failed->words,
+        .relay = failed->relay};
+    bool was_up = worker->was_up;
+
+    worker->state = WORKER_STOPPING;
+    while (!TAILQ_EMPTY(&worker->jobs))
+        give_back(TAILQ_FIRST(&worker->jobs), &attempt);
+    if (worker->verbose)
+        trial_link_failed(worker, &attempt);
+    else if (!was_up)
+        schedule_connection_failed(worker->account, &attempt);
+    schedule_soon();
+}
+
+void
+worker_handle_result(struct channel *from, const struct message *message)
+{
+    struct worker *worker = channel_context(from);
+    const struct message_result *result = &message->result;
+    struct job *job = job_find(result->job);
+    struct attempt attempt = {.stage = (enum stage)result->stage,
+        .code = result->code,
+        .enhanced = result->enhanced,
+        .words = result->words,
+        .relay = worker->relay,
+        .logged = true};
+
+    if (job == NULL || job->worker != worker) {
+        log_error("worker %u: a result for job %" PRIu64 ", which it does not have", worker->number,
+            result->job);
+        return;
+    }
+    if (attempt.stage == STAGE_UNTRIED) {
+        give_back(job, &attempt);
+    } else {
+        take_back(job);
+        if (job->base == NULL)
+            trial_end(job, &attempt);
+        else
+            finish_attempt(job, &attempt);
+    }
+    schedule_soon();
+}
+
+void
+worker_handle_dialogue(struct channel *from, const struct message *message)
+{
+    (void)from;
+    service_send(service_peer(ROLE_CONTROL, 0), message);
+}
+
+/* What the worker still had, once nothing more can come from it. */
+static void
+settle_jobs(struct worker *worker)
+{
+    static const struct attempt BROKEN = {
+        .stage = STAGE_CONNECT, .words = "the worker ended", .relay = "", .enhanced = ""};
+
+    while (!TAILQ_EMPTY(&worker->jobs)) {
+        struct job *job = TAILQ_FIRST(&worker->jobs);
+
+        if (!worker->fault || job->base == NULL) {
+            give_back(job, &BROKEN);
+            continue;
+        }
+        take_back(job);
+        finish_struck(job, "an smtp worker died with it in hand");
+    }
+}
+
+/* Frees the worker when its channel is empty and its end is known. */
+static void
+settle(struct worker *worker)
+{
+    static const struct attempt DIED = {
+        .stage = STAGE_CONNECT, .words = "the worker ended", .relay = "", .enhanced = ""};
+
+    if (worker->channel != NULL || !worker->gone)
+        return;
+    settle_jobs(worker);
+    if (worker->verbose)
+        trial_link_failed(worker, &DIED);
+    LIST_REMOVE(worker, in_all);
+    TAILQ_REMOVE(&worker->account->workers, worker, in_account);
+    worker->account->worker_count--;
+    all.count--;
+    free(worker);
+    schedule_soon();
+}
+
+void
+worker_handle_gone(struct channel *from, const struct message *message)
+{
+    struct worker *worker = find(message->worker_gone.worker);
+
+    (void)from;
+    if (worker == NULL)
+        return;
+    if (message->worker_gone.reason[0] != '\0')
+        log_warn("worker %u of account %s ended: %s", worker->number,
+            worker->account->settings->address, message->worker_gone.reason);
+    worker->gone = true;
+    worker->fault = message->worker_gone.fault != 0;
+    worker->state = WORKER_STOPPING;
+    settle(worker);
+}
+
+void
+worker_left(struct channel *channel)
+{
+    struct worker *worker = channel_context(channel);
+
+    worker->channel = NULL;
+    worker->state = WORKER_STOPPING;
+    if (service_peer(ROLE_SMTP, 0) == NULL)
+        worker->gone = true;
+    settle(worker);
+}
+
+void
+workers_smtp_left(void)
+{
+    struct worker *worker;
+    struct worker *after;
+
+    for (worker = LIST_FIRST(&all.workers); worker != NULL; worker = after) {
+        after = LIST_NEXT(worker, in_all);
+        worker->gone = true;
+        settle(worker);
+    }
+}

@@ -1,0 +1,82 @@
+/*
+ * The workers of smtp: one connection each, for one account.
+ */
+#ifndef SMAILER_QMGR_WORKER_H
+#define SMAILER_QMGR_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/channel.h"
+#include "lib/message.h"
+#include "qmgr/job.h"
+
+struct account;
+
+enum worker_state {
+    WORKER_CONNECTING,
+    WORKER_UP,
+    WORKER_STOPPING /* it takes nothing new */
+};
+
+struct worker {
+    TAILQ_ENTRY(worker) in_account;
+    LIST_ENTRY(worker) in_all;
+    uint32_t number;
+    enum worker_state state;
+    struct account *account;
+    struct channel *channel; /* NULL once it was closed */
+    uint32_t room; /* jobs at once */
+    uint32_t in_hand;
+    struct job_list jobs;
+    struct job *trial; /* what it was started to try, until it is connected */
+    bool alone; /* it has a job with strikes, and takes no other meanwhile */
+    bool was_up;
+    bool gone; /* smtp said that it ended */
+    bool fault; /* of its own */
+    bool verbose; /* it tells its dialogue: a test's */
+    int64_t started_at; /* ms, monotonic */
+    int64_t idle_since; /* ms, monotonic; 0: it has jobs */
+    char relay[321];
+};
+
+void workers_open(void);
+
+/* Workers of all accounts. */
+uint32_t workers_count(void);
+
+/* Asks smtp for a worker; NULL where that is not possible now. */
+struct worker *worker_start(struct account *account, bool verbose);
+
+/* Gives JOB to the worker. */
+void worker_deliver(struct worker *worker, struct job *job);
+
+/* Lets it finish what it has, and end. */
+void worker_stop(struct worker *worker);
+
+/* The one that is stopped when another account needs its place: idle, or of the account that has
+ * the most. NULL where none is to spare for an account that has OWN workers. */
+struct worker *workers_find_spare(uint32_t own);
+
+/* Stops those that were idle for longer than IDLE_MS. */
+void workers_stop_idle(int64_t idle_ms);
+
+void workers_stop_all(void);
+
+/* Calls DO for each worker. */
+void workers_each(void (*visit)(struct worker *worker, void *context), void *context);
+
+void worker_handle_link_up(struct channel *from, const struct message *message);
+void worker_handle_link_failed(struct channel *from, const struct message *message);
+void worker_handle_result(struct channel *from, const struct message *message);
+void worker_handle_dialogue(struct channel *from, const struct message *message);
+void worker_handle_gone(struct channel *from, const struct message *message);
+
+/* A worker's channel was closed. */
+void worker_left(struct channel *channel);
+
+/* smtp itself ended: its workers end with it, and nobody tells how. */
+void workers_smtp_left(void);
+
+#endif
