@@ -43,7 +43,8 @@ class Checkout:
         daemon.write_text(DAEMON)
         daemon.chmod(0o755)
         shutil.copy(ROOT / "conf/smailer.init", root / "conf/smailer.init")
-        (root / "conf/main.cf").touch()
+        for name in ("main.cf", "master.cf", "accounts.cf"):
+            (root / "conf" / name).touch()
 
     def init(self, *arguments, **environment):
         inherited = {name: value for name, value in os.environ.items()
