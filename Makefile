@@ -11,6 +11,7 @@ SBINDIR    ?= $(PREFIX)/sbin
 BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec/smailer
 SYSCONFDIR ?= /etc
+CONFDIR    ?= $(SYSCONFDIR)/smailer
 MANDIR     ?= $(PREFIX)/share/man
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
@@ -20,7 +21,7 @@ HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protect
 LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SANITIZE ?=
 
-override CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE
+override CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DCONFDIR='"$(CONFDIR)"' -DLIBEXECDIR='"$(LIBEXECDIR)"'
 ALL_CFLAGS = -std=c17 $(CFLAGS) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN))
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE),$(LDHARDEN))
 
@@ -113,7 +114,6 @@ users:
 # sendmail and mailq are one program, and there only once it is built. What the administrator wrote
 # in SYSCONFDIR stays.
 INSTALL ?= install
-CONFDIR ?= $(SYSCONFDIR)/smailer
 install: all
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBEXECDIR) $(CONFDIR) $(SYSCONFDIR)/init.d $(SYSCONFDIR)/logrotate.d $(UNITDIR))
 	$(INSTALL) -m 755 $(O)/bin/smailer-master $(DESTDIR)$(SBINDIR)/
