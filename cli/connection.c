@@ -1,0 +1,110 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cli/connection.h"
+#include "cli/output.h"
+#include "cli/place.h"
+#include "cli/tree.h"
+#include "lib/run_directory.h"
+
+/* What a failed connect() says. */
+enum found { FOUND_RUNNING, FOUND_NOTHING, FOUND_FAILED };
+
+static bool
+make_address(struct sockaddr_un *address, const char *directory)
+{
+    int length;
+
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    length = snprintf(
+        address->sun_path, sizeof(address->sun_path), "%s/%s", directory, RUN_CONTROL_SOCKET);
+    if (length > 0 && (size_t)length < sizeof(address->sun_path))
+        return true;
+    output_problem(EX_CONFIG, "run_directory is too long for a socket: %s", directory);
+    return false;
+}
+
+/* FOUND_FAILED was said, its status is in *STATUS; otherwise *DESCRIPTOR is the caller's. */
+static enum found
+connect_to(const struct sockaddr_un *address, int *descriptor, int *status)
+{
+    *status = EX_OSERR;
+    *descriptor = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (*descriptor < 0) {
+        output_problem(EX_OSERR, "make a socket: %s", strerror(errno));
+        return FOUND_FAILED;
+    }
+    if (connect(*descriptor, (const struct sockaddr *)address, sizeof(*address)) == 0)
+        return FOUND_RUNNING;
+    close(*descriptor);
+    *descriptor = -1;
+    if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTDIR)
+        return FOUND_NOTHING;
+    *status = errno == EACCES ? EX_NOPERM : EX_TEMPFAIL;
+    output_problem(*status, "connect to %s: %s", address->sun_path, strerror(errno));
+    return FOUND_FAILED;
+}
+
+static int
+ask_running(struct conversation *conversation, int descriptor, const struct message *question)
+{
+    int status = conversation_hold(conversation, descriptor, question);
+
+    if (status >= 0)
+        return status;
+    return output_problem(
+        EX_TEMPFAIL, "smailer ended, or was restarted, before it answered: try again");
+}
+
+static int
+refuse_running(int descriptor)
+{
+    close(descriptor);
+    return output_problem(EX_TEMPFAIL, "smailer is running, and --testing is not for it: stop it "
+                                       "first, or set testing in main.cf");
+}
+
+int
+connection_ask(const struct options *options, enum connection_choice choice,
+    struct conversation *conversation, const struct message *question)
+{
+    struct place place;
+    struct sockaddr_un address;
+    char directory[PATH_MAX];
+    enum found found;
+    int descriptor;
+    int status = place_find(&place, options->configuration_directory);
+
+    if (status == EX_OK)
+        status = place_find_run_directory(&place, directory, sizeof(directory));
+    if (status != EX_OK)
+        return status;
+    if (!make_address(&address, directory))
+        return EX_CONFIG;
+    conversation->timeout = options->timeout;
+    found = connect_to(&address, &descriptor, &status);
+    if (found == FOUND_FAILED)
+        return status;
+    if (found == FOUND_RUNNING && choice == CONNECTION_OWN)
+        return refuse_running(descriptor);
+    if (found == FOUND_RUNNING)
+        return ask_running(conversation, descriptor, question);
+    if (choice == CONNECTION_RUNNING)
+        return output_problem(
+            EX_UNAVAILABLE, "smailer is not running: nobody listens at %s", address.sun_path);
+    return tree_ask(&place, options, conversation, question);
+}
+
+int
+connection_become_daemon(const struct options *options)
+{
+    struct place place;
+    int status = place_find(&place, options->configuration_directory);
+
+    return status == EX_OK ? tree_become_daemon(&place, options) : status;
+}

@@ -1,0 +1,42 @@
+/*
+ * The command line of smailer: options, before or after the command, and words.
+ */
+#ifndef SMAILER_CLI_OPTIONS_H
+#define SMAILER_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Texts are NULL where the option was not given, and lie in argv. */
+struct options {
+    const char *configuration_directory;
+    const char *sid;
+    const char *testing;
+    const char *tester;
+    const char *verbose;
+    const char *log_file;
+    const char *pid_file;
+    uint32_t states; /* a set of 1 << enum mail_state; 0: not given */
+    unsigned timeout; /* seconds; 0: none */
+    bool purge;
+    bool daemon;
+    bool json;
+    char **words; /* the command and what follows it */
+    int word_count;
+};
+
+/* Fills OPTIONS and sorts ARGV, its words last. False where there is nothing left to do but to end
+ * with *STATUS: help or the version were printed, or what is wrong was said. */
+bool options_parse(struct options *options, int argc, char **argv, int *status);
+
+/* "deferred,sent" as a set; "all" is every state. False where a state does not exist, which is said
+ * on standard error. */
+bool options_parse_states(const char *text, uint32_t *states);
+
+/* Says on standard error what is wrong, and where help is. Returns EX_USAGE. */
+int options_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Of COUNT names, the one that NAME may have been meant to be; NULL where none is like it. */
+const char *options_nearest(const char *name, const char *const *names, int count);
+
+#endif
