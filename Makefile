@@ -21,6 +21,15 @@ HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protect
 LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SANITIZE ?=
 
+# V=1 shows the commands.
+V ?= 0
+ifeq ($(V),0)
+MAKEFLAGS += --no-print-directory
+SHOW   = @echo '  $(1) $(patsubst $(O)/%,%,$@)';
+else
+SHOW   =
+endif
+
 override CPPFLAGS += -I. -I$(BUILD) -D_GNU_SOURCE -DCONFDIR='"$(CONFDIR)"' -DLIBEXECDIR='"$(LIBEXECDIR)"'
 ALL_CFLAGS = -std=c17 $(CFLAGS) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN))
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE),$(LDHARDEN))
@@ -55,10 +64,10 @@ pkg-libs   = $(if $(1),$(shell pkg-config --libs $(1)))
 define folder_rules
 $(BUILD)/$(1).a: $$(OBJECTS_$(1))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call SHOW,AR)ar rcs $$@ $$^
 $(BUILD)/$(1)/%.o: $(1)/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(PKG_CFLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+	$$(call SHOW,CC)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(PKG_CFLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 endef
 # Asked for when first needed: `make check` begins on machines that have no pkg-config yet.
 $(foreach f,$(FOLDERS),$(eval PKG_CFLAGS_$(f) = $$(eval PKG_CFLAGS_$(f) := $$(call pkg-cflags,$(PKGS_lib) $(PKGS_$(f))))$$(PKG_CFLAGS_$(f))))
@@ -67,7 +76,7 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 define program_rules
 $(TARGET_$(1)): $(BUILD)/$(1)/main.o $(BUILD)/$(1).a $(foreach n,$(NEEDS_$(1)),$(BUILD)/$(n).a) $(BUILD)/lib.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ -Wl,--as-needed $$(call pkg-libs,$(PKGS_lib) $(PKGS_$(1))) -lpthread
+	$$(call SHOW,LD)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ -Wl,--as-needed $$(call pkg-libs,$(PKGS_lib) $(PKGS_$(1))) -lpthread
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$(p))))
 
@@ -78,7 +87,7 @@ unit-folder   = $(firstword $(subst _, ,$(notdir $(1))))
 .SECONDEXPANSION:
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/lib.a $$(if $$(filter-out lib,$$(call unit-folder,$$*)),$(BUILD)/$$(call unit-folder,$$*).a) $(BUILD)/queue.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(call pkg-cflags,cmocka $(PKGS_lib) $(PKGS_$(call unit-folder,$*))) $(ALL_LDFLAGS) -MMD -MP -o $@ $< \
+	$(call SHOW,TEST)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(call pkg-cflags,cmocka $(PKGS_lib) $(PKGS_$(call unit-folder,$*))) $(ALL_LDFLAGS) -MMD -MP -o $@ $< \
 	  $(if $(filter-out lib queue,$(call unit-folder,$*)),$(BUILD)/$(call unit-folder,$*).a) $(BUILD)/queue.a $(BUILD)/lib.a \
 	  $(call pkg-libs,cmocka $(PKGS_lib) $(PKGS_$(call unit-folder,$*))) -lpthread
 unit-programs: $(UNIT_TESTS)
