@@ -185,7 +185,7 @@ test_bad_files(void **state)
 static void
 test_everything_fits_its_message(void **state)
 {
-    static char text[5000];
+    static char text[5001];
     struct output items = {0};
 
     (void)state;
