@@ -160,6 +160,10 @@ schedule_unreadable(struct job *job)
 void
 schedule_job(struct job *job)
 {
+    if (schedule.draining) {
+        finish_untouched(job, JOB_AGAIN, 0);
+        return;
+    }
     if (job->problem != NULL) {
         finish_dropped(job, job->problem);
         return;

@@ -100,6 +100,18 @@ directory_check(
     return true;
 }
 
+/* The owner's rights matter; a group that smailer does not belong to cannot be given, and the mode
+ * then gives its own group no more than the queue's. */
+static bool
+give_owner(const struct queue *queue, int descriptor, const struct stat *status)
+{
+    if (status->st_uid == queue->owner && status->st_gid == queue->group)
+        return true;
+    if (fchown(descriptor, queue->owner, queue->group) == 0)
+        return true;
+    return errno == EPERM && status->st_uid == queue->owner;
+}
+
 bool
 directory_adorn(
     const struct queue *queue, int descriptor, mode_t mode, const char *name, struct error *error)
@@ -108,13 +120,9 @@ directory_adorn(
 
     if (fstat(descriptor, &status) != 0)
         return error_errno(error, "read the status of %s in %s", name, queue->path);
-    if ((status.st_uid != queue->owner || status.st_gid != queue->group) &&
-        fchown(descriptor, queue->owner, queue->group) != 0)
-        return error_errno(error, "give %s in %s to its queue's owner", name, queue->path);
     if ((status.st_mode & PERMISSIONS) != mode && fchmod(descriptor, mode) != 0)
         return error_errno(error, "set the permissions of %s in %s", name, queue->path);
-    if ((status.st_uid != queue->owner || status.st_gid != queue->group) &&
-        fchown(descriptor, queue->owner, queue->group) != 0)
+    if (!give_owner(queue, descriptor, &status))
         return error_errno(error, "give %s in %s to its queue's owner", name, queue->path);
     return true;
 }
