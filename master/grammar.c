@@ -53,30 +53,60 @@ nearest_name(const cfg_t *section, const char *name)
     return nearest;
 }
 
-/* libconfuse's "no such option 'NAME'" in words that help; others stay as they are. */
-static void
-message_improve(const cfg_t *section, char *text, size_t size)
+/* What libconfuse says with a piece of the file in it, which may be one of a password. */
+static const struct {
+    const char *beginning;
+    const char *instead;
+} HARMLESS[] = {
+    {"unexpected token '", "expected a key, = and a value, which stands between quotes where it "
+                           "has blanks or one of #,=+(){}'\" in it"},
+    {"bad escape sequence '", "expected two backslashes for one, or single quotes"},
+    {"invalid octal number '", "expected two backslashes for one, or single quotes"},
+};
+
+/* True where SECTION is of the file that has passwords. */
+static bool
+section_has_secrets(cfg_t *section)
 {
-    static const char UNKNOWN[] = "no such option '";
-    char name[64];
-    if (strncmp(text, UNKNOWN, sizeof UNKNOWN - 1) != 0)
-        return;
-    const char *start = text + sizeof UNKNOWN - 1;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(start, "'"), start);
+    return cfg_getopt(section, "password") != NULL || cfg_getopt(section, "account") != NULL;
+}
+
+/* libconfuse's "no such option 'NAME'" in words that help. */
+static void
+unknown_explain(cfg_t *section, const char *name, char *text, size_t size)
+{
+    const char *nearest = nearest_name(section, name);
+    const char *told = section_has_secrets(section) ? "..." : name;
     if (strcmp(name, END_KEY) == 0) {
         snprintf(text, size, "the section \"%s\" does not end: expected }", section->name);
         return;
     }
-    const char *nearest = nearest_name(section, name);
     if (nearest != NULL) {
-        snprintf(text, size, "there is no key \"%s\"; \"%s\" is meant?", name, nearest);
+        snprintf(text, size, "there is no key \"%s\"; \"%s\" is meant?", told, nearest);
         return;
     }
-    int used = snprintf(text, size, "there is no key \"%s\" here; expected", name);
+    int used = snprintf(text, size, "there is no key \"%s\" here; expected", told);
     for (const cfg_opt_t *option = section->opts; option->name != NULL; option++)
         if (strcmp(option->name, END_KEY) != 0 && used > 0 && (size_t)used < size)
             used += snprintf(text + used, size - (size_t)used, "%s %s",
                 option == section->opts ? "" : ",", option->name);
+}
+
+/* libconfuse's TEXT in better words, where there are some. */
+static void
+message_improve(cfg_t *section, char *text, size_t size)
+{
+    static const char UNKNOWN[] = "no such option '";
+    char name[64];
+    if (strncmp(text, UNKNOWN, sizeof UNKNOWN - 1) == 0) {
+        const char *start = text + sizeof UNKNOWN - 1;
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(start, "'"), start);
+        unknown_explain(section, name, text, size);
+        return;
+    }
+    for (size_t i = 0; i < sizeof HARMLESS / sizeof *HARMLESS; i++)
+        if (strncmp(text, HARMLESS[i].beginning, strlen(HARMLESS[i].beginning)) == 0)
+            snprintf(text, size, "%s", HARMLESS[i].instead);
 }
 
 static void error_receive(cfg_t *section, const char *format, va_list arguments)

@@ -104,6 +104,24 @@ secrets_leave_memory(void **state)
     free(secret);
 }
 
+/* Whatever is wrong with a line, its password is not told. */
+static void
+errors_tell_no_secret(void **state)
+{
+    static const char *const VALUES[] = {"Xyzzy Xyzzy", "Xyzzy,Xyzzy", "Xyzzy(Xyzzy)",
+        "Xyzzy=Xyzzy", "Xyzzy{Xyzzy", "Xyzzy}Xyzzy", "\"Xyzzy", "'Xyzzy", "\"\\777Xyzzy\"",
+        "\"Xyzzy\\n\"", "Xyzzy\tXyzzy\001", "\"Xyzzy\001\"", "Xyzzy\"Xyzzy\""};
+    struct place *place = *state;
+    for (size_t i = 0; i < sizeof VALUES / sizeof *VALUES; i++) {
+        char text[256];
+        snprintf(text, sizeof text, ACCOUNT "user = u\npassword = %s\n}\n", VALUES[i]);
+        file_write(place, "accounts.cf", text, 0600);
+        assert_refused(place, "accounts.cf");
+        if (strcasestr(place->error.text, "yzz") != NULL)
+            fail_msg("%s", place->error.text);
+    }
+}
+
 int
 main(void)
 {
@@ -111,6 +129,7 @@ main(void)
         PLACE_TEST(secrets_are_sealed),
         PLACE_TEST(readable_secrets_are_refused),
         PLACE_TEST(secrets_leave_memory),
+        PLACE_TEST(errors_tell_no_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
