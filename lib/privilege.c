@@ -16,8 +16,10 @@ static const struct {
     uint64_t capabilities;
 } KEPT[] = {
     {PRIVILEGE_READ_ANY, 1ULL << CAP_DAC_READ_SEARCH},
-    /* CAP_FOWNER: renaming in a sticky directory, times of a record that has its owner already. */
-    {PRIVILEGE_WRITE_ANY, 1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN | 1ULL << CAP_FOWNER},
+    /* CAP_FOWNER: renaming in a sticky directory, times and modes of what has its owner already.
+     * CAP_FSETID: the set-group-id bit of a queue's directory, which would silently get lost. */
+    {PRIVILEGE_WRITE_ANY,
+        1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_CHOWN | 1ULL << CAP_FOWNER | 1ULL << CAP_FSETID},
 };
 
 static uint64_t
@@ -43,8 +45,10 @@ privilege_lookup(const char *name, struct privilege_user *user, struct error *er
     if (entry == NULL)
         return error_set(error,
             "user %s does not exist; \"make users\" makes the users that smailer needs", name);
-    user->uid = entry->pw_uid;
-    user->gid = entry->pw_gid;
+    *user = (struct privilege_user){
+        .uid = entry->pw_uid, .gid = entry->pw_gid, .group_count = PRIVILEGE_GROUPS_MAX};
+    if (getgrouplist(name, user->gid, user->groups, &user->group_count) < 0)
+        return error_set(error, "user %s is in more than %d groups", name, PRIVILEGE_GROUPS_MAX);
     return true;
 }
 
@@ -72,8 +76,8 @@ narrow_bounding_set(uint64_t capabilities, struct error *error)
 static bool
 take_ids(const struct privilege_user *user, struct error *error)
 {
-    if (setgroups(0, NULL) != 0)
-        return error_errno(error, "leave the supplementary groups");
+    if (setgroups((size_t)user->group_count, user->groups) != 0)
+        return error_errno(error, "leave root's groups");
     if (setresgid(user->gid, user->gid, user->gid) != 0)
         return error_errno(error, "become group %ju", (uintmax_t)user->gid);
     if (setresuid(user->uid, user->uid, user->uid) != 0)
@@ -113,8 +117,8 @@ verify_ids(const struct privilege_user *user, struct error *error)
     for (size_t i = 0; i < 3; i++)
         if (uid[i] != user->uid || gid[i] != user->gid)
             return error_set(error, "the ids are not those of user %ju", (uintmax_t)user->uid);
-    if (getgroups(0, NULL) != 0)
-        return error_set(error, "supplementary groups are left");
+    if (getgroups(0, NULL) != user->group_count)
+        return error_set(error, "the groups are not those of user %ju", (uintmax_t)user->uid);
     if (setuid(0) == 0 || seteuid(0) == 0)
         return error_set(error, "root's rights can be taken back");
     if (user->gid != 0 && (setgid(0) == 0 || setegid(0) == 0))

@@ -11,11 +11,15 @@
 
 /* What a process keeps beyond its user's rights where the spools have many owners. */
 #define PRIVILEGE_READ_ANY 1U /* CAP_DAC_READ_SEARCH: pickup */
-#define PRIVILEGE_WRITE_ANY 2U /* CAP_DAC_OVERRIDE, CAP_CHOWN and CAP_FOWNER: qmgr */
+#define PRIVILEGE_WRITE_ANY 2U /* CAP_DAC_OVERRIDE, CAP_CHOWN, CAP_FOWNER, CAP_FSETID: qmgr */
+
+#define PRIVILEGE_GROUPS_MAX 64
 
 struct privilege_user {
     uid_t uid;
     gid_t gid;
+    gid_t groups[PRIVILEGE_GROUPS_MAX]; /* all that the system says the user is in */
+    int group_count;
 };
 
 /* The ids of the system's user NAME; an error names what makes it. */
@@ -27,7 +31,7 @@ bool privilege_is_root(void);
 /* True where the calling process, not being root, was left PRIVILEGE_READ_ANY or more. */
 bool privilege_reads_any(void);
 
-/* Makes the calling process USER's, with no supplementary group and no capability but those of
+/* Makes the calling process USER's, in USER's groups only, with no capability but those of
  * KEEP (PRIVILEGE_...; 0 for none), which also live through exec, and verifies that root cannot
  * come back. After an error the process is in between, and must end. To be called in a forked
  * child, as root. */

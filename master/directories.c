@@ -69,14 +69,27 @@ settle_owner(
     return true;
 }
 
+/* A link that a stranger made may lead anywhere. */
+static bool
+check_link(const char *path, struct error *error)
+{
+    struct stat status;
+
+    if (lstat(path, &status) != 0)
+        return error_errno(error, "look at the directory %s", path);
+    if (S_ISLNK(status.st_mode) && status.st_uid != 0 && status.st_uid != geteuid())
+        return error_set(error, "%s is a link that user %u made", path, (unsigned)status.st_uid);
+    return true;
+}
+
 bool
 directories_make(const char *path, const struct privilege_user *owner, struct error *error)
 {
-    const struct privilege_user self = {geteuid(), getegid()};
+    const struct privilege_user self = {.uid = geteuid(), .gid = getegid()};
     bool settled;
     int directory;
 
-    if (!make_all(path, error))
+    if (!make_all(path, error) || !check_link(path, error))
         return false;
     directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)

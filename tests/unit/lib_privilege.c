@@ -21,7 +21,7 @@
 #include "lib/privilege.h"
 
 /* Nobody's, in the sense that no file is. */
-static const struct privilege_user STRANGER = {64321, 64322};
+static const struct privilege_user STRANGER = {.uid = 64321, .gid = 64322};
 
 #define UNREADABLE "unreadable"
 #define FAILED_DROP 99
@@ -30,7 +30,7 @@ static char directory[64];
 
 /* The exit status of a shell that runs SCRIPT (in the directory) with what the drop left. */
 static int
-run_after_drop(unsigned int keep, const char *script)
+run_as(const struct privilege_user *user, unsigned int keep, const char *script)
 {
     pid_t child = fork();
     int status;
@@ -39,7 +39,7 @@ run_after_drop(unsigned int keep, const char *script)
     if (child == 0) {
         struct error error = {0};
 
-        if (chdir(directory) != 0 || !privilege_drop(&STRANGER, keep, &error)) {
+        if (chdir(directory) != 0 || !privilege_drop(user, keep, &error)) {
             fprintf(stderr, "%s\n", error.text);
             _exit(FAILED_DROP);
         }
@@ -51,15 +51,23 @@ run_after_drop(unsigned int keep, const char *script)
     return WEXITSTATUS(status);
 }
 
+static int
+run_after_drop(unsigned int keep, const char *script)
+{
+    return run_as(&STRANGER, keep, script);
+}
+
 static void
 test_lookup(void **state)
 {
-    struct privilege_user user = {1, 1};
+    struct privilege_user user = {.uid = 1};
     struct error error;
 
     (void)state;
     assert_true(privilege_lookup("root", &user, &error));
     assert_int_equal(user.uid, 0);
+    assert_true(user.group_count >= 1);
+    assert_int_equal(user.groups[0], user.gid);
     assert_false(privilege_lookup("no-such-user-here", &user, &error));
     assert_non_null(strstr(error.text, "no-such-user-here"));
     assert_non_null(strstr(error.text, "make users"));
@@ -68,7 +76,7 @@ test_lookup(void **state)
 static void
 test_root_is_refused(void **state)
 {
-    const struct privilege_user root = {0, 0};
+    const struct privilege_user root = {.uid = 0};
     struct error error;
 
     (void)state;
@@ -111,8 +119,33 @@ test_writing_is_left(void **state)
     assert_int_equal(
         run_after_drop(PRIVILEGE_WRITE_ANY, "touch -d @0 " UNREADABLE " && rm new"), 0);
     assert_int_equal(run_after_drop(PRIVILEGE_WRITE_ANY,
-                         "grep -q '^CapBnd:\t000000000000000b$' /proc/self/status"),
+                         "grep -q '^CapBnd:\t000000000000001b$' /proc/self/status"),
         0);
+}
+
+/* A queue's directory keeps its set-group-id bit, though its group is a stranger's. */
+static void
+test_modes_are_left(void **state)
+{
+    (void)state;
+    if (!privilege_is_root())
+        skip();
+    assert_int_equal(run_after_drop(PRIVILEGE_WRITE_ANY,
+                         "mkdir made && chown 7:7 made && chmod 2770 made && test -g made"),
+        0);
+    assert_int_equal(run_after_drop(PRIVILEGE_WRITE_ANY, "rmdir made"), 0);
+}
+
+static void
+test_groups_are_the_users(void **state)
+{
+    const struct privilege_user member = {
+        .uid = 64321, .gid = 64322, .groups = {64322, 64323}, .group_count = 2};
+
+    (void)state;
+    if (!privilege_is_root())
+        skip();
+    assert_int_equal(run_as(&member, 0, "test \"$(id -G)\" = '64322 64323'"), 0);
 }
 
 /* A stranger's group that the caller was in must not stay. */
@@ -165,6 +198,8 @@ main(void)
         cmocka_unit_test(test_nothing_is_left),
         cmocka_unit_test(test_reading_is_left),
         cmocka_unit_test(test_writing_is_left),
+        cmocka_unit_test(test_modes_are_left),
+        cmocka_unit_test(test_groups_are_the_users),
         cmocka_unit_test(test_groups_are_left_behind),
     };
 

@@ -276,7 +276,7 @@ test_modes(void **state)
 static void
 test_reading_any_needs_landlock(void **state)
 {
-    const struct privilege_user stranger = {64321, 64322};
+    const struct privilege_user stranger = {.uid = 64321, .gid = 64322};
     pid_t child;
     int status;
 
