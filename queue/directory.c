@@ -161,6 +161,15 @@ directory_make(struct queue *queue, int parent, const char *name, struct error *
     return error_errno(error, "name the new directory %s in %s", name, queue->path);
 }
 
+bool
+directory_clean(struct queue *queue, struct error *error)
+{
+    int directory = queue->directories[DIRECTORY_QUEUE];
+
+    return unlinkat(directory, TEMPORARY_DIRECTORY, AT_REMOVEDIR) == 0 || errno == ENOENT ||
+           error_errno(error, "remove %s/%s", queue->path, TEMPORARY_DIRECTORY);
+}
+
 static int
 directory_open(struct queue *queue, enum directory directory, int parent, struct error *error)
 {

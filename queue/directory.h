@@ -38,4 +38,7 @@ int directory_open_below(int directory, const char *path, int flags);
 /* Makes the directory NAME in PARENT, complete before it gets its name. EEXIST is success. */
 bool directory_make(struct queue *queue, int parent, const char *name, struct error *error);
 
+/* Removes what a death in directory_make left in the queue itself. */
+bool directory_clean(struct queue *queue, struct error *error);
+
 #endif

@@ -115,7 +115,7 @@ step_splits(struct queue_recovery *recovery, int64_t now, size_t limit, struct e
     (void)now;
     if (!sync_trusts(recovery->queue, error))
         return QUEUE_FAILED;
-    if (recovery->names == NULL)
+    if (recovery->names == NULL && directory_clean(recovery->queue, error))
         recovery->names = find_names(recovery->queue, DIRECTORY_QUEUE, error);
     if (recovery->names == NULL)
         return QUEUE_FAILED;
