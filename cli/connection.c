@@ -65,8 +65,9 @@ static int
 refuse_running(int descriptor)
 {
     close(descriptor);
-    return output_problem(EX_TEMPFAIL, "smailer is running, and --testing is not for it: stop it "
-                                       "first, or set testing in main.cf");
+    return output_problem(EX_TEMPFAIL,
+        "the daemon is running, and --testing is not for it: stop it "
+        "first, or set testing in main.cf");
 }
 
 int
@@ -96,7 +97,7 @@ connection_ask(const struct options *options, enum connection_choice choice,
         return ask_running(conversation, descriptor, question);
     if (choice == CONNECTION_RUNNING)
         return output_problem(
-            EX_UNAVAILABLE, "smailer is not running: nobody listens at %s", address.sun_path);
+            EX_UNAVAILABLE, "the daemon is not running: nobody listens at %s", address.sun_path);
     return tree_ask(&place, options, conversation, question);
 }
 

@@ -191,6 +191,24 @@ take_option(struct options *options, int option)
     }
 }
 
+/* True for what may be an address; whether it is one, the programs that use it judge. */
+static bool
+is_like_address(const char *text)
+{
+    const char *at = strrchr(text, '@');
+
+    return at != NULL && at != text && at[1] != '\0' && strpbrk(text, " \t\r\n") == NULL;
+}
+
+static bool
+check_address(const char *option, const char *address)
+{
+    if (address == NULL || is_like_address(address))
+        return true;
+    options_complain("%s: \"%s\" is not a mail address", option, address);
+    return false;
+}
+
 static bool
 check_combination(const struct options *options)
 {
@@ -202,7 +220,8 @@ check_combination(const struct options *options)
         options_complain("--daemon takes no command");
         return false;
     }
-    return true;
+    return check_address("--testing", options->testing) &&
+           check_address("--tester", options->tester);
 }
 
 bool

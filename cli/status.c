@@ -31,7 +31,7 @@ take_worker(void *document, const struct message *message)
     json_t *object = json_object();
 
     json_object_set_new(object, "worker", json_of_count(said->worker));
-    json_object_set_new(object, "pid", json_of_count(said->pid));
+    json_object_set_new(object, "pid", said->pid != 0 ? json_of_count(said->pid) : json_null());
     json_object_set_new(object, "age", json_of_age(said->age_ms));
     json_object_set_new(object, "in_hand", json_of_count(said->in_hand));
     json_object_set_new(object, "account", json_of_text(said->account));

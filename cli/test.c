@@ -14,11 +14,11 @@ print_dialogue(void *context, const struct message *message)
     return fflush(stdout) == 0;
 }
 
-/* What the relay did is the result; what kept smailer from asking it is a problem. */
+/* What works is the result; what does not is a problem, as everywhere. */
 static int
 print_sentence(void *context, int status, const char *words)
 {
-    if (status != EX_OK && status != EX_UNAVAILABLE)
+    if (status != EX_OK)
         return conversation_answered(context, status, words);
     output_text(stdout, words);
     putchar('\n');

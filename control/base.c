@@ -125,5 +125,5 @@ base_check(const char *name, struct error *error)
         return error_set(error, "there are %zu bases \"%s\": write one of %s", found, name, names);
     if (names[0] == '\0')
         return error_set(error, "there is no base \"%s\", and no other", name);
-    return error_set(error, "there is no base \"%s\"; there is %s", name, names);
+    return error_set(error, "there is no base \"%s\"; the bases are %s", name, names);
 }

@@ -1,5 +1,3 @@
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -7,7 +5,6 @@
 
 #include "control/base.h"
 #include "control/kinds.h"
-#include "lib/log.h"
 #include "lib/service.h"
 
 /* How often a client hears of a run's progress at the most. */
@@ -95,9 +92,6 @@ end_run(struct run *run)
     bool failed = progress->deferred > 0 || progress->dropped > 0 || run->problem[0] != '\0';
 
     tell_progress(run);
-    log_info("a run ended: %" PRIu64 " sent, %" PRIu64 " deferred, %" PRIu64 " dropped%s%s",
-        progress->sent, progress->deferred, progress->dropped, run->problem[0] ? "; " : "",
-        run->problem);
     request_answer(&run->request, failed ? EX_UNAVAILABLE : EX_OK, "%s", run->problem);
 }
 

@@ -87,12 +87,12 @@ sentence_make(char *target, size_t size, const struct message_tried *tried, cons
     const char *whom;
 
     if (tried->outcome == OUTCOME_SENT) {
-        snprintf(target, size, "It works: %s took the test mail from %s to %s: %s", relay, sender,
-            address, words);
+        snprintf(target, size, "The account works: %s took the test mail from %s to %s (%s).",
+            relay, sender, address, words);
         return EX_OK;
     }
     if (tried->stage >= STAGE_COUNT || STAGES[tried->stage].did == NULL) {
-        snprintf(target, size, "The test mail from %s to %s was not sent: %s", sender, address,
+        snprintf(target, size, "The test mail from %s to %s was not sent: %s.", sender, address,
             tried->words[0] != '\0' ? tried->words : "nothing says why");
         return EX_UNAVAILABLE;
     }

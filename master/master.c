@@ -21,11 +21,12 @@ master_init(struct master *master)
     logs_init(&master->logs);
 }
 
-/* Sets the address that the option NAME gives in place of the key of that name. */
+/* Sets what the option NAME gives in place of a key. */
 static bool
-override(struct settings *settings, const char *name, const char *value, struct error *error)
+override(struct settings *settings, const char *name, const char *key_name, const char *value,
+    struct error *error)
 {
-    const struct key *key = key_find(keys_in(""), name);
+    const struct key *key = key_find(keys_in(""), key_name);
 
     if (value == NULL)
         return true;
@@ -37,8 +38,9 @@ override(struct settings *settings, const char *name, const char *value, struct 
 static bool
 apply_options(const struct options *options, struct settings *settings, struct error *error)
 {
-    if (!override(settings, "testing", options->testing, error) ||
-        !override(settings, "tester", options->tester, error))
+    if (!override(settings, "testing", "testing", options->testing, error) ||
+        !override(settings, "tester", "tester", options->tester, error) ||
+        !override(settings, "verbose", "log_level", options->verbose, error))
         return false;
     /* A queue that was only tried stays as it was, unless it is said otherwise. */
     if (options->testing != NULL)

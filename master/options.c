@@ -34,6 +34,7 @@ static const char HELP[] =
     "      --testing ADDRESS   send every mail to ADDRESS instead\n"
     "      --tester ADDRESS    send every mail from ADDRESS instead\n"
     "      --purge             let tested mails move to drop/\n"
+    "      --verbose LEVEL     in place of log_level\n"
     "      --print-run-directory\n"
     "                          print the directory of the pid file and the control socket\n"
     "\n"
@@ -47,6 +48,7 @@ enum {
     OPTION_TESTING,
     OPTION_TESTER,
     OPTION_PURGE,
+    OPTION_VERBOSE,
     OPTION_PRINT_RUN_DIRECTORY
 };
 
@@ -63,6 +65,7 @@ static const struct option LONG_OPTIONS[] = {
     {"purge", no_argument, NULL, OPTION_PURGE},
     {"tester", required_argument, NULL, OPTION_TESTER},
     {"testing", required_argument, NULL, OPTION_TESTING},
+    {"verbose", required_argument, NULL, OPTION_VERBOSE},
     {"version", no_argument, NULL, 'v'},
     {NULL, 0, NULL, 0},
 };
@@ -128,6 +131,9 @@ take_option(struct options *options, int option)
         return true;
     case OPTION_TESTER:
         options->tester = optarg;
+        return true;
+    case OPTION_VERBOSE:
+        options->verbose = optarg;
         return true;
     case OPTION_PURGE:
         return options->purge = true;

@@ -13,6 +13,7 @@ struct options {
     char *pid_file;
     const char *testing;
     const char *tester;
+    const char *verbose;
     bool purge;
     bool detach;
     bool check;
