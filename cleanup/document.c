@@ -196,12 +196,16 @@ static void
 handle_error(void *context, xmlErrorPtr problem)
 {
     struct document *document = context;
+    bool ended = problem->code == XML_ERR_DOCUMENT_END && document->depth > 0;
     const char *words = problem->message != NULL ? problem->message : "unknown error";
     char shown[SHOWN_SIZE];
 
     if (problem->level != XML_ERR_FATAL || document->refused || document->broken)
         return;
     document->broken = true;
+    /* libxml2 speaks of extra content there. */
+    if (ended)
+        words = "the end of the document is missing";
     text_escape_bytes(shown, sizeof(shown), words, strcspn(words, "\n"));
     error_set(document->error, "line %d: not well-formed: %s", problem->line, shown);
 }

@@ -19,8 +19,8 @@ static struct {
     const struct configuration *configuration;
     struct document *document;
     struct output content;
-    struct address testing;
-    bool is_testing;
+    struct address testing; /* where every mail goes instead, */
+    struct address tester; /* and from whom; "" where there is none */
 } desk;
 
 /* What a document that is no mail at all is. */
@@ -30,17 +30,26 @@ static const enum parse_verdict VERDICTS[] = {
     [DOCUMENT_UNREADABLE] = VERDICT_FAILED,
 };
 
+/* Reads the address that is the value of KEY, which may be empty. */
+static bool
+read_setting(struct address *address, const char *key, const char *value, struct error *error)
+{
+    *address = (struct address){0};
+    if (value[0] == '\0' || address_read(address, value, strlen(value), error))
+        return true;
+    return error_prefix(error, "%s = %s", key, value);
+}
+
 bool
 judge_open(const struct configuration *configuration, struct error *error)
 {
-    const char *testing = configuration->settings.testing;
+    const struct settings *settings = &configuration->settings;
 
     desk.configuration = configuration;
     desk.document = document_new();
-    desk.is_testing = testing[0] != '\0';
-    if (desk.is_testing && !address_read(&desk.testing, testing, strlen(testing), error))
-        return error_prefix(error, "testing = %s", testing);
-    return encoding_open_all(error);
+    return read_setting(&desk.testing, "testing", settings->testing, error) &&
+           read_setting(&desk.tester, "tester", settings->tester, error) &&
+           encoding_open_all(error);
 }
 
 void
@@ -137,24 +146,46 @@ seal(struct judgement *judgement, enum parse_verdict verdict, const char *name)
         set_reason(judgement, VERDICT_FAILED, &error);
 }
 
+/* NULL for an address that is empty. */
+static const struct address *
+if_set(const struct address *address)
+{
+    return address->text[0] != '\0' ? address : NULL;
+}
+
+/* In testing, it is not what the mail says. */
 static void
-compose(struct judgement *judgement, const struct mail *mail,
-    const struct account_settings *account, uint64_t hash)
+take_envelope(struct judgement *judgement, const struct envelope *envelope)
+{
+    judgement->flags |= envelope->eight_bit ? MAIL_FLAG_8BIT : 0;
+    judgement->flags |= envelope->needs_smtputf8 ? MAIL_FLAG_SMTPUTF8 : 0;
+    show_address(judgement->sender, envelope->sender, NULL);
+    output_clear(&judgement->recipients);
+    add_recipient(judgement, envelope->recipient, NULL);
+}
+
+static void
+judge_delivery(
+    struct judgement *judgement, const struct message_parse *parse, const struct mail *mail)
 {
     struct compose_settings settings = {
-        .sender_name = account->name,
-        .hash = hash,
+        .hash = parse->hash,
         .now = time(NULL),
-        .testing = desk.is_testing ? &desk.testing : NULL,
+        .testing = if_set(&desk.testing),
+        .tester = if_set(&desk.tester),
     };
     struct envelope envelope = compose_envelope(mail, &settings);
+    const struct account_settings *account =
+        account_find(desk.configuration, envelope.sender->text);
+    struct error error;
 
-    judgement->flags |= envelope.eight_bit ? MAIL_FLAG_8BIT : 0;
-    judgement->flags |= envelope.needs_smtputf8 ? MAIL_FLAG_SMTPUTF8 : 0;
-    if (desk.is_testing) {
-        output_clear(&judgement->recipients);
-        add_recipient(judgement, envelope.recipient, NULL);
+    take_envelope(judgement, &envelope);
+    if (account == NULL) {
+        error_set(&error, "no account for %s", envelope.sender->text);
+        set_reason(judgement, VERDICT_NO_ACCOUNT, &error);
+        return;
     }
+    settings.sender_name = account->name;
     compose_message(&desk.content, mail, &settings);
     seal(judgement, VERDICT_MAIL, "mail");
 }
@@ -162,26 +193,16 @@ compose(struct judgement *judgement, const struct mail *mail,
 static void
 judge_mail(struct judgement *judgement, const struct message_parse *parse, time_t fallback)
 {
-    const struct account_settings *account;
     struct mail mail;
     struct error error;
     bool good = mail_read(&mail, desk.document, 0, fallback, &error);
 
     describe(judgement, &mail);
     judgement->verdict = VERDICT_MAIL;
-    if (!good) {
+    if (!good)
         set_reason(judgement, VERDICT_BAD, &error);
-        return;
-    }
-    if (parse->purpose == PARSE_LIST)
-        return;
-    account = account_find(desk.configuration, mail.sender.text);
-    if (account != NULL) {
-        compose(judgement, &mail, account, parse->hash);
-        return;
-    }
-    error_set(&error, "no account for %s", mail.sender.text);
-    set_reason(judgement, VERDICT_NO_ACCOUNT, &error);
+    else if (parse->purpose != PARSE_LIST)
+        judge_delivery(judgement, parse, &mail);
 }
 
 static void

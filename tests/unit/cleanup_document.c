@@ -156,7 +156,7 @@ static const struct {
     {DOCUMENT_UNPARSABLE, "hello", "not XML"},
     {DOCUMENT_UNPARSABLE, "<", "line 1"},
     {DOCUMENT_UNPARSABLE, "<?xml version='1.0'", "line 1"},
-    {DOCUMENT_UNPARSABLE, "<list>" ITEM, "not well-formed: "},
+    {DOCUMENT_UNPARSABLE, "<list>" ITEM, "the end of the document is missing"},
     {DOCUMENT_UNPARSABLE, "<list>" ITEM "</lis", "not well-formed: "},
     {DOCUMENT_UNPARSABLE, "<list>" ITEM "</list>junk", "not well-formed: "},
     {DOCUMENT_UNPARSABLE, "<list>\n\n<item></list>", "line 3: not well-formed: "},

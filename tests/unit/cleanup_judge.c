@@ -235,6 +235,13 @@ test_testing(void **state)
     assert_string_equal(judgement.recipients.data, "test@example.net");
     expect_content("\r\nTo: test@example.net\r\n");
     expect_content("\r\nX-Smailer-Recipient: <boo@example.org>\r\n");
+    assert_string_equal(judgement.sender, "foo@example.com");
+    judge_close();
+    set_text(&configuration.settings.tester, "tester@example.net");
+    assert_true(judge_open(&configuration, &error));
+    judge(MAIL, PARSE_DELIVER);
+    assert_string_equal(judgement.sender, "tester@example.net");
+    expect_content("From: \"Net\" <tester@example.net>\r\n");
 }
 
 int
