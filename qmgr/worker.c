@@ -93,6 +93,15 @@ worker_start(struct account *account, bool verbose)
     return worker;
 }
 
+/* The sender chose the account, which may have another one for the envelope. */
+static const char *
+envelope_sender(const struct account *account, const struct job *job)
+{
+    const char *sender = account->settings->envelope_from;
+
+    return sender[0] != '\0' ? sender : job->sender;
+}
+
 void
 worker_deliver(struct worker *worker, struct job *job)
 {
@@ -107,7 +116,7 @@ worker_deliver(struct worker *worker, struct job *job)
                                           .flags = job->flags,
                                           .arrived_ns = job->arrived_ns,
                                           .id = job->id,
-                                          .sender = job->sender,
+                                          .sender = envelope_sender(worker->account, job),
                                           .recipients = {job->recipients, job->recipients_size},
                                           .content = job->content}});
 }
