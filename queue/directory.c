@@ -1,7 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -66,6 +68,30 @@ directory_touch(struct queue *queue, enum directory directory)
 }
 
 int
+directory_walk(int directory, const char *path, int flags)
+{
+    char name[NAME_MAX + 1];
+    size_t length = strcspn(path, "/");
+    bool last = path[length] == '\0';
+    int here;
+    int found;
+
+    if (length >= sizeof(name) || length == 0 || (length == 2 && memcmp(path, "..", 2) == 0)) {
+        errno = length >= sizeof(name) ? ENAMETOOLONG : EXDEV;
+        return -1;
+    }
+    memcpy(name, path, length);
+    name[length] = '\0';
+    here =
+        openat(directory, name, (last ? flags : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
+    if (last || here < 0)
+        return here;
+    found = directory_walk(here, path + length + 1, flags);
+    close(here);
+    return found;
+}
+
+int
 directory_open_below(int directory, const char *path, int flags)
 {
     struct open_how how = {
@@ -77,9 +103,7 @@ directory_open_below(int directory, const char *path, int flags)
     do
         descriptor = (int)syscall(SYS_openat2, directory, path, &how, sizeof(how));
     while (descriptor < 0 && (errno == EAGAIN || errno == EINTR));
-    if (descriptor < 0 && errno == ENOSYS)
-        return openat(directory, path, flags | O_NOFOLLOW | O_CLOEXEC);
-    return descriptor;
+    return descriptor < 0 && errno == ENOSYS ? directory_walk(directory, path, flags) : descriptor;
 }
 
 static bool

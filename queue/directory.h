@@ -35,6 +35,9 @@ bool directory_adorn(
 /* Opens what PATH names below DIRECTORY, following no link on the way; -1 with errno set. */
 int directory_open_below(int directory, const char *path, int flags);
 
+/* The same, name by name, for kernels before 5.6. ".." and empty names are refused. */
+int directory_walk(int directory, const char *path, int flags);
+
 /* Makes the directory NAME in PARENT, complete before it gets its name. EEXIST is success. */
 bool directory_make(struct queue *queue, int parent, const char *name, struct error *error);
 

@@ -23,6 +23,7 @@
 static struct {
     int steps_left; /* -1: no end */
     bool syncs_fail;
+    bool syncs_fail_after_rename; /* of the file "list" */
     int rename_error;
     int64_t clock_ahead; /* seconds */
     const struct fixture *replace_before_rename; /* the file "a" */
@@ -51,6 +52,8 @@ renameat2(int source, const char *from, int target, const char *to, unsigned int
         world.replace_before_rename = NULL;
         fixture_write(fixture, "a", "another");
     }
+    if (strcmp(from, "list") == 0)
+        world.syncs_fail |= world.syncs_fail_after_rename;
     return (int)syscall(SYS_renameat2, source, from, target, to, flags);
 }
 
@@ -257,6 +260,8 @@ split_three(const struct fixture *fixture)
     split = queue_split_begin(fixture->queue, &list, documents, &error);
     while (queue_split_step(split, 2, &error) == QUEUE_MORE)
         continue;
+    queue_split_end(split);
+    close(documents);
 }
 
 static void
@@ -365,6 +370,24 @@ a_list_replaced_at_the_last_moment_goes_back(void **state)
 }
 
 static void
+a_split_that_cannot_be_synced_is_finished_later(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture_write(fixture, "list", "abc");
+    world.syncs_fail_after_rename = true;
+    split_three(fixture);
+    assert_true(world.syncs_fail);
+    world.syncs_fail_after_rename = false;
+    world.syncs_fail = false;
+    assert_int_equal(fixture_count(fixture, "."), 1);
+    world.clock_ahead += 10;
+    recover(fixture);
+    assert_int_equal(fixture_count(fixture, "."), 3);
+    assert_true(fixture_has(fixture, "list.0003"));
+}
+
+static void
 a_record_that_cannot_be_synced_stops_the_move(void **state)
 {
     struct fixture *fixture = *state;
@@ -427,6 +450,7 @@ main(void)
         cmocka_unit_test(whenever_a_recovery_dies_the_next_one_does_it),
         TEST(a_file_replaced_at_the_last_moment_goes_back),
         TEST(a_list_replaced_at_the_last_moment_goes_back),
+        TEST(a_split_that_cannot_be_synced_is_finished_later),
         TEST(a_record_that_cannot_be_synced_stops_the_move),
         TEST(a_disk_that_failed_is_trusted_when_it_works_again),
         TEST(a_file_system_that_would_replace_is_refused),

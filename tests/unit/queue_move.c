@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "queue/queue.h"
+#include "queue/directory.h"
 #include "tests/unit/queue_fixture.h"
 
 static void
@@ -71,6 +71,34 @@ a_queue_that_is_not_there_says_so(void **state)
     options.path = "/nonexistent/queue";
     assert_null(queue_open(queue_kind_find("spool"), &options, &error));
     assert_int_equal(error.code, ENOENT);
+}
+
+/* A base's owner may put links where smailer goes. */
+static void
+links_on_the_way_are_not_followed(void **state)
+{
+    static int (*const OPEN[])(int, const char *, int) = {directory_open_below, directory_walk};
+    struct fixture *fixture = *state;
+
+    assert_int_equal(mkdirat(fixture->directory, "way", 0700), 0);
+    assert_int_equal(mkdirat(fixture->directory, "way/queue", 0700), 0);
+    assert_int_equal(symlinkat("way", fixture->directory, "link"), 0);
+    assert_int_equal(symlinkat("queue", fixture->directory, "way/last"), 0);
+    for (int i = 0; i < 2; i++) {
+        int found = OPEN[i](fixture->directory, "way/queue", O_RDONLY | O_DIRECTORY);
+
+        assert_true(found >= 0);
+        close(found);
+        found = OPEN[i](fixture->directory, ".", O_RDONLY | O_DIRECTORY);
+        assert_true(found >= 0);
+        close(found);
+        assert_int_equal(OPEN[i](fixture->directory, "link/queue", O_RDONLY | O_DIRECTORY), -1);
+        assert_int_equal(OPEN[i](fixture->directory, "way/last", O_RDONLY | O_DIRECTORY), -1);
+        assert_int_equal(OPEN[i](fixture->directory, "../tmp", O_RDONLY | O_DIRECTORY), -1);
+        assert_int_equal(OPEN[i](fixture->directory, "/tmp", O_RDONLY | O_DIRECTORY), -1);
+        assert_int_equal(OPEN[i](fixture->directory, "none", O_RDONLY | O_DIRECTORY), -1);
+        assert_int_equal(errno, ENOENT);
+    }
 }
 
 static void
@@ -339,6 +367,7 @@ main(void)
         TEST(a_queue_is_locked_against_a_second_master),
         TEST(a_link_in_place_of_a_directory_is_refused),
         TEST(a_queue_that_is_not_there_says_so),
+        TEST(links_on_the_way_are_not_followed),
         TEST(only_mails_are_found),
         TEST(what_is_no_file_is_never_a_mail),
         TEST(a_sent_mail_leaves_no_record),
