@@ -144,8 +144,8 @@ service_peer(enum role role, uint32_t instance)
     return NULL;
 }
 
-static enum sandbox_mode
-sandbox_wanted(void)
+enum sandbox_mode
+service_sandbox_mode(void)
 {
     static const enum sandbox_mode MODES[] = {
         [SANDBOX_CHOICE_AUTO] = SANDBOX_AUTO,
@@ -171,7 +171,7 @@ begin(const struct message_configure *configure, struct error *error)
     log_set_level((enum log_level)process.configuration.settings.log_level);
     if (service->prepare != NULL && !service->prepare(&paths, error))
         return error_prefix(error, "prepare");
-    if (!sandbox_enter(process.role, paths.paths, paths.count, sandbox_wanted(), error))
+    if (!sandbox_enter(process.role, paths.paths, paths.count, service_sandbox_mode(), error))
         return error_prefix(error, "enter the sandbox");
     return service->start == NULL || service->start(configure->inheritance, error);
 }

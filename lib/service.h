@@ -61,6 +61,8 @@ void service_allow(struct service_paths *paths, const char *path, unsigned int a
 const struct configuration *service_configuration(void);
 struct event_base *service_base(void);
 uint32_t service_instance(void);
+/* What a kernel that lacks a part of the sandbox means; for a worker, which enters another. */
+enum sandbox_mode service_sandbox_mode(void);
 /* True where the tree of programs serves one client, and nothing is looked for unasked. */
 bool service_on_demand(void);
 

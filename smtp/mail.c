@@ -1,0 +1,179 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/service.h"
+#include "lib/text.h"
+#include "smtp/mail.h"
+
+#define WORDS_SIZE 1001 /* RESULT's limit and a NUL */
+#define DELAY_SIZE 32
+
+int64_t
+mail_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t
+later(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+/* How many texts BYTES is made of, each with its NUL; 0 where it is no such thing. */
+static size_t
+count_texts(const struct bytes *bytes)
+{
+    const char *octets = bytes->data;
+    size_t count = 0;
+
+    if (bytes->size == 0 || octets[bytes->size - 1] != '\0')
+        return 0;
+    for (size_t i = 0; i < bytes->size; i++)
+        count += octets[i] == '\0';
+    return count;
+}
+
+/* Copies TEXT to *AT, and moves *AT behind it. */
+static char *
+put_text(char **at, const char *text)
+{
+    char *copy = *at;
+    size_t size = strlen(text) + 1;
+
+    memcpy(copy, text, size);
+    *at += size;
+    return copy;
+}
+
+static void
+fill(struct mail *mail, const struct message_deliver *deliver, size_t count)
+{
+    struct recipient *recipients = (struct recipient *)(mail + 1);
+    char *at = (char *)(recipients + count);
+    const char *address = deliver->recipients.data;
+
+    mail->id = put_text(&at, deliver->id);
+    mail->job.sender = put_text(&at, deliver->sender);
+    mail->job.recipients = recipients;
+    mail->job.recipient_count = count;
+    for (size_t i = 0; i < count; i++) {
+        recipients[i].address = put_text(&at, address);
+        address += strlen(address) + 1;
+    }
+}
+
+struct mail *
+mail_new(const struct message_deliver *deliver, struct error *error)
+{
+    size_t count = count_texts(&deliver->recipients);
+    struct stat status;
+    struct mail *mail;
+
+    if (count == 0 || fstat(deliver->content, &status) != 0 || status.st_size < 0) {
+        error_set(error, "job %" PRIu64 " has no recipient, or no content", deliver->job);
+        close(deliver->content);
+        return NULL;
+    }
+    mail = memory_new(1, sizeof(*mail) + count * sizeof(struct recipient) + strlen(deliver->id) +
+                             strlen(deliver->sender) + 2 + deliver->recipients.size);
+    fill(mail, deliver, count);
+    mail->number = deliver->job;
+    mail->arrived_ns = deliver->arrived_ns;
+    mail->taken_ns = mail_clock();
+    mail->job.content =
+        (struct content){.descriptor = deliver->content, .size = (uint64_t)status.st_size};
+    mail->job.eight_bit = (deliver->flags & MAIL_FLAG_8BIT) != 0;
+    mail->job.smtputf8 = (deliver->flags & MAIL_FLAG_SMTPUTF8) != 0;
+    mail->job.context = mail;
+    return mail;
+}
+
+void
+mail_free(struct mail *mail)
+{
+    close(mail->job.content.descriptor);
+    free(mail);
+}
+
+/* Seconds with two digits that count, as Postfix shows them. */
+static const char *
+format_delay(char target[static DELAY_SIZE], int64_t nanoseconds)
+{
+    double seconds = (double)nanoseconds / 1e9;
+
+    if (seconds < 0.005)
+        strlcpy(target, "0", DELAY_SIZE);
+    else
+        snprintf(target, DELAY_SIZE, seconds < 10 ? "%.2g" : "%.0f", seconds);
+    return target;
+}
+
+static void
+log_result(const struct mail *mail, size_t recipient, const struct decision *decision,
+    const char *relay, const int64_t delays[static 4], const char *words)
+{
+    char enhanced[ENHANCED_TEXT_SIZE];
+    char shown[5][DELAY_SIZE];
+    int64_t total = 0;
+
+    for (size_t i = 0; i < 4; i++) {
+        format_delay(shown[i], delays[i]);
+        total += delays[i];
+    }
+    log_info("%s: to=<%s>, relay=%s, delay=%s, delays=%s/%s/%s/%s, dsn=%s, status=%s (%s)",
+        mail->id, mail->job.recipients[recipient].address, relay, format_delay(shown[4], total),
+        shown[0], shown[1], shown[2], shown[3], enhanced_print(decision->enhanced, enhanced),
+        outcome_name(decision->outcome), words);
+}
+
+/* Before it was in hand, waiting there, connecting, sending: as Postfix divides the time. */
+static void
+divide_time(const struct mail *mail, const struct mail_times *times, int64_t delays[static 4])
+{
+    int64_t before = later(mail->taken_ns - mail->arrived_ns, 0);
+    int64_t waiting = later(times->started - mail->taken_ns, 0);
+
+    delays[2] = later(times->connecting, 0);
+    if (delays[2] > before + waiting)
+        delays[2] = before + waiting;
+    delays[1] = later(waiting - delays[2], 0);
+    delays[0] = before + waiting - delays[1] - delays[2];
+    delays[3] = later(mail_clock() - times->started, 0);
+}
+
+void
+mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply,
+    const char *relay, const struct mail_times *times, struct channel *qmgr)
+{
+    struct decision decision = outcome_decide(stage, reply->code, reply->enhanced);
+    char enhanced[ENHANCED_TEXT_SIZE];
+    char words[WORDS_SIZE];
+    int64_t delays[4];
+
+    divide_time(mail, times, delays);
+    strlcpy(words, reply->words, sizeof(words));
+    if (stage != STAGE_UNTRIED)
+        log_result(mail, recipient, &decision, relay, delays, words);
+    mail->told++;
+    service_send(qmgr, &(struct message){.type = MESSAGE_RESULT,
+                           .result = {.job = mail->number,
+                               .recipient = (uint32_t)recipient,
+                               .last = mail->told == mail->job.recipient_count,
+                               .stage = stage,
+                               .code = reply->code,
+                               .enhanced = enhanced_print(decision.enhanced, enhanced),
+                               .words = words}});
+}

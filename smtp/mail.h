@@ -1,0 +1,47 @@
+/*
+ * A mail in a worker's hand: what qmgr said of it, and when what happened to it.
+ */
+#ifndef SMAILER_SMTP_MAIL_H
+#define SMAILER_SMTP_MAIL_H
+
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "lib/error.h"
+#include "lib/message.h"
+#include "smtp/transaction.h"
+
+struct mail {
+    STAILQ_ENTRY(mail) next;
+    struct job job;
+    uint64_t number; /* qmgr's */
+    unsigned returns; /* how often a session ended before it was tried */
+    bool again; /* the session that had it ended: another one will have it */
+    size_t told; /* recipients that qmgr was told of */
+    int64_t arrived_ns; /* since 1970 */
+    int64_t taken_ns; /* in hand */
+    char *id; /* this and the addresses are in one block with the mail */
+};
+
+STAILQ_HEAD(mail_list, mail);
+
+/* The mail of DELIVER, whose descriptor it owns from now on. NULL where it makes no sense; the
+ * descriptor is closed then. */
+struct mail *mail_new(const struct message_deliver *deliver, struct error *error);
+
+void mail_free(struct mail *mail);
+
+/* CLOCK_REALTIME in nanoseconds. */
+int64_t mail_clock(void);
+
+/* For the log's delays=, in nanoseconds. */
+struct mail_times {
+    int64_t started; /* since 1970: when its turn came */
+    int64_t connecting; /* how long the connection took that was made for it; 0: it was there */
+};
+
+/* Logs what became of a recipient, unless nothing did, and tells QMGR. */
+void mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply,
+    const char *relay, const struct mail_times *times, struct channel *qmgr);
+
+#endif

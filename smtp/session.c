@@ -1,0 +1,493 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include <bsd/string.h>
+#include <curl/curl.h>
+#include <openssl/ssl.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "smtp/dialogue.h"
+#include "smtp/session.h"
+
+#define RELAY_SIZE 400
+
+/* Only these logins: libcurl would try Kerberos and NTLM first where a server offers them. */
+#define LOGINS "AUTH=CRAM-MD5;AUTH=PLAIN;AUTH=LOGIN"
+#define LOGINS_THAT_HIDE_THE_PASSWORD "AUTH=CRAM-MD5"
+
+struct session {
+    struct event_base *base;
+    const struct session_settings *settings;
+    const struct session_events *events;
+    void *context;
+    CURLM *multi;
+    CURL *easy;
+    struct event *curl_timer; /* when libcurl wants to be called */
+    struct event *limit; /* for what is awaited now */
+    struct event *readable; /* once connected */
+    struct event *writable;
+    struct dialogue dialogue;
+    bool moved; /* something was said since the limit was set */
+    bool tcp_connected;
+    bool over; /* connected() or failed() is told */
+    char relay[RELAY_SIZE];
+    char problem[CURL_ERROR_SIZE];
+};
+
+static void
+start_timer(struct event *timer, int64_t milliseconds)
+{
+    struct timeval interval = {milliseconds / 1000, (milliseconds % 1000) * 1000};
+
+    if (evtimer_add(timer, &interval) != 0)
+        fatal(EX_OSERR, "a timer cannot be started");
+}
+
+static void
+fail(struct session *session, enum stage stage, const struct reply *reply, const char *words)
+{
+    struct session_failure failure = {.stage = stage, .words = words};
+    char text[CURL_ERROR_SIZE + 100];
+
+    if (reply != NULL && reply->code >= 400) {
+        failure.code = reply->code;
+        failure.enhanced = reply->enhanced;
+        failure.words = reply->words;
+    } else if (words[0] == '\0') {
+        snprintf(text, sizeof(text), "lost connection while %s", stage_name(stage));
+        failure.words = text;
+    }
+    session->over = true;
+    session->events->failed(session->context, &failure);
+}
+
+/* Where a failure of libcurl's belongs, if its code says so. */
+static enum stage
+failed_stage(const struct session *session, CURLcode code)
+{
+    static const struct {
+        CURLcode code;
+        enum stage stage;
+    } STAGES[] = {
+        {CURLE_COULDNT_RESOLVE_HOST, STAGE_CONNECT},
+        {CURLE_COULDNT_CONNECT, STAGE_CONNECT},
+        {CURLE_LOGIN_DENIED, STAGE_LOGIN},
+        {CURLE_USE_SSL_FAILED, STAGE_TLS},
+        {CURLE_SSL_CONNECT_ERROR, STAGE_TLS},
+        {CURLE_PEER_FAILED_VERIFICATION, STAGE_TLS},
+        {CURLE_SSL_CERTPROBLEM, STAGE_TLS},
+        {CURLE_SSL_CIPHER, STAGE_TLS},
+        {CURLE_SSL_ISSUER_ERROR, STAGE_TLS},
+        {CURLE_SSL_INVALIDCERTSTATUS, STAGE_TLS},
+        {CURLE_SSL_PINNEDPUBKEYNOTMATCH, STAGE_TLS},
+    };
+
+    for (size_t i = 0; i < sizeof(STAGES) / sizeof(STAGES[0]); i++) {
+        if (STAGES[i].code == code)
+            return STAGES[i].stage;
+    }
+    return session->tcp_connected ? session->dialogue.stage : STAGE_CONNECT;
+}
+
+/* What there is to say where the server itself said nothing. */
+static const char *
+failure_words(const struct session *session, enum stage stage, CURLcode code)
+{
+    if (session->dialogue.broken)
+        return "the relay sent a line that is no SMTP reply";
+    if (stage == STAGE_LOGIN && code == CURLE_LOGIN_DENIED)
+        return session->settings->tls == TLS_NONE && !session->settings->plaintext_login
+                   ? "the relay offers no login that is safe without TLS (see plaintext_login)"
+                   : "the relay offers no login that smailer knows";
+    if (session->dialogue.stage == STAGE_TLS && stage == STAGE_TLS && session->problem[0] == '\0')
+        return "TLS could not be started";
+    return session->problem;
+}
+
+static void
+on_readable(evutil_socket_t descriptor, short what, void *context)
+{
+    struct session *session = context;
+
+    (void)descriptor;
+    (void)what;
+    session->events->readable(session->context);
+}
+
+static void
+on_writable(evutil_socket_t descriptor, short what, void *context)
+{
+    struct session *session = context;
+
+    (void)descriptor;
+    (void)what;
+    session->events->writable(session->context);
+}
+
+static struct event *
+new_event(
+    struct session *session, evutil_socket_t descriptor, short what, event_callback_fn callback)
+{
+    struct event *event = event_new(session->base, descriptor, what, callback, session);
+
+    if (event == NULL)
+        fatal(EX_OSERR, "no memory for an event");
+    return event;
+}
+
+/* libcurl calls it a success where a server offers no login, or only HELO: it is none for an
+ * account that has a user. */
+static void
+finish_connecting(struct session *session, CURLcode code)
+{
+    const struct reply *reply = dialogue_reply(&session->dialogue);
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    enum stage stage;
+
+    if (code != CURLE_OK) {
+        stage = failed_stage(session, code);
+        fail(session, stage, reply, failure_words(session, stage, code));
+        return;
+    }
+    if (session->settings->user[0] != '\0' && (reply == NULL || reply->code != 235)) {
+        fail(session, STAGE_LOGIN, NULL, "the relay offers no login");
+        return;
+    }
+    curl_easy_setopt(session->easy, CURLOPT_VERBOSE, 0L);
+    if (curl_easy_getinfo(session->easy, CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
+        socket == CURL_SOCKET_BAD) {
+        fail(session, session->dialogue.stage, NULL, "");
+        return;
+    }
+    session->over = true;
+    session->readable = new_event(session, socket, EV_READ | EV_PERSIST, on_readable);
+    session->writable = new_event(session, socket, EV_WRITE, on_writable);
+    event_add(session->readable, NULL);
+    session->events->connected(session->context);
+}
+
+/* The limit begins anew with everything that is said. */
+static void
+renew_limit(struct session *session)
+{
+    curl_off_t connect_time = 0;
+
+    if (!session->tcp_connected) {
+        curl_easy_getinfo(session->easy, CURLINFO_CONNECT_TIME_T, &connect_time);
+        session->tcp_connected = connect_time > 0;
+        if (!session->tcp_connected)
+            return;
+        /* libcurl shares its limit out between the relay's addresses, so until now it was that of
+         * the TCP connection; from here on this session's own limit counts. */
+        curl_easy_setopt(session->easy, CURLOPT_CONNECTTIMEOUT_MS, 24L * 3600 * 1000);
+        session->moved = true;
+    }
+    if (session->moved)
+        start_timer(session->limit, session->settings->timeout);
+    session->moved = false;
+}
+
+/* Lets libcurl work. The session may be gone when this returns. */
+static void
+drive(struct session *session, curl_socket_t socket, int what)
+{
+    int running;
+    int left;
+    CURLMsg *message;
+
+    if (session->over)
+        return;
+    curl_multi_socket_action(session->multi, socket, what, &running);
+    renew_limit(session);
+    while ((message = curl_multi_info_read(session->multi, &left)) != NULL) {
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        evtimer_del(session->limit);
+        finish_connecting(session, message->data.result);
+        return;
+    }
+}
+
+static void
+on_curl_timer(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    drive(context, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void
+on_curl_socket(evutil_socket_t descriptor, short what, void *context)
+{
+    int action = ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) |
+                 ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
+
+    drive(context, descriptor, action);
+}
+
+static void
+on_limit(evutil_socket_t descriptor, short what, void *context)
+{
+    struct session *session = context;
+    enum stage stage = session->tcp_connected ? session->dialogue.stage : STAGE_CONNECT;
+    char words[200];
+
+    (void)descriptor;
+    (void)what;
+    if (session->settings->tls == TLS_SMTPS && stage == STAGE_GREETING) {
+        curl_off_t handshake = 0;
+
+        curl_easy_getinfo(session->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
+        if (handshake == 0)
+            stage = STAGE_TLS;
+    }
+    snprintf(words, sizeof(words), "the relay did not answer in time while %s", stage_name(stage));
+    fail(session, stage, NULL, words);
+}
+
+/* libcurl says when it wants to be called. */
+static int
+set_curl_timer(CURLM *multi, long milliseconds, void *context)
+{
+    struct session *session = context;
+
+    (void)multi;
+    if (milliseconds < 0)
+        evtimer_del(session->curl_timer);
+    else
+        start_timer(session->curl_timer, milliseconds);
+    return 0;
+}
+
+/* libcurl says what to watch. */
+static int
+watch_curl_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *watched)
+{
+    struct session *session = context;
+    struct event *event = watched;
+    short wanted = (short)(EV_PERSIST | ((what & CURL_POLL_IN) != 0 ? EV_READ : 0) |
+                           ((what & CURL_POLL_OUT) != 0 ? EV_WRITE : 0));
+
+    (void)easy;
+    if (event != NULL)
+        event_free(event);
+    event = NULL;
+    if (what != CURL_POLL_REMOVE) {
+        event = new_event(session, socket, wanted, on_curl_socket);
+        if (event_add(event, NULL) != 0)
+            fatal(EX_OSERR, "no event for a connection");
+    }
+    curl_multi_assign(session->multi, socket, event);
+    return 0;
+}
+
+static size_t
+take_header(char *line, size_t size, size_t count, void *context)
+{
+    struct session *session = context;
+
+    dialogue_heard(&session->dialogue, line, size * count);
+    session->moved = true;
+    return size * count;
+}
+
+/* The dialogue, as libcurl shows it: a line a call, with its end. */
+static int
+take_debug(CURL *easy, curl_infotype type, char *data, size_t length, void *context)
+{
+    struct session *session = context;
+    const char *line = data;
+
+    (void)easy;
+    if (type != CURLINFO_HEADER_IN && type != CURLINFO_HEADER_OUT)
+        return 0;
+    while (length > 0 && (data[length - 1] == '\n' || data[length - 1] == '\r'))
+        length--;
+    if (type == CURLINFO_HEADER_OUT) {
+        line = dialogue_said(&session->dialogue, data, &length);
+        session->moved = true;
+    }
+    if (session->events->spoken != NULL)
+        session->events->spoken(session->context, type == CURLINFO_HEADER_OUT, line, length);
+    return 0;
+}
+
+/* Before libcurl begins a handshake: its authorities are those that the parent loaded. */
+static CURLcode
+take_tls_context(CURL *easy, void *tls, void *context)
+{
+    struct session *session = context;
+
+    (void)easy;
+    SSL_CTX_set1_cert_store(tls, session->settings->authorities);
+    return CURLE_OK;
+}
+
+static void
+check(CURLcode code, const char *what)
+{
+    if (code != CURLE_OK)
+        fatal(EX_SOFTWARE, "libcurl takes no %s: %s", what, curl_easy_strerror(code));
+}
+
+#define SET(option, value) check(curl_easy_setopt(easy, CURLOPT_##option, value), #option)
+
+static void
+set_relay(CURL *easy, const struct session_settings *settings)
+{
+    const char *scheme = settings->tls == TLS_SMTPS ? "smtps" : "smtp";
+    bool numeric = strchr(settings->host, ':') != NULL;
+    char *url = memory_format("%s://%s%s%s:%u/%s", scheme, numeric ? "[" : "", settings->host,
+        numeric ? "]" : "", settings->port, settings->local_name);
+
+    SET(URL, url);
+    free(url);
+    SET(CONNECT_ONLY, 1L);
+    SET(PROTOCOLS_STR, "smtp,smtps");
+    SET(PROXY, "");
+    SET(NOSIGNAL, 1L);
+    SET(TCP_NODELAY, 1L);
+    SET(CONNECTTIMEOUT_MS, (long)settings->connect_timeout);
+    SET(SERVER_RESPONSE_TIMEOUT, (long)(settings->timeout / 1000 + 2));
+}
+
+static void
+set_tls(CURL *easy, struct session *session)
+{
+    SET(USE_SSL, session->settings->tls == TLS_NONE ? (long)CURLUSESSL_NONE : (long)CURLUSESSL_ALL);
+    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(SSL_VERIFYPEER, 1L);
+    SET(SSL_VERIFYHOST, 2L);
+    SET(CAINFO, NULL);
+    SET(CAPATH, NULL);
+    SET(SSL_SESSIONID_CACHE, 0L);
+    SET(SSL_CTX_FUNCTION, take_tls_context);
+    SET(SSL_CTX_DATA, session);
+}
+
+static void
+set_login(CURL *easy, const struct session_settings *settings)
+{
+    bool hidden = settings->tls == TLS_NONE && !settings->plaintext_login;
+
+    if (settings->user[0] == '\0')
+        return;
+    SET(USERNAME, settings->user);
+    SET(PASSWORD, settings->password);
+    SET(LOGIN_OPTIONS, hidden ? LOGINS_THAT_HIDE_THE_PASSWORD : LOGINS);
+}
+
+static void
+set_callbacks(CURL *easy, struct session *session)
+{
+    SET(ERRORBUFFER, session->problem);
+    SET(HEADERFUNCTION, take_header);
+    SET(HEADERDATA, session);
+    SET(DEBUGFUNCTION, take_debug);
+    SET(DEBUGDATA, session);
+    SET(VERBOSE, 1L);
+    curl_multi_setopt(session->multi, CURLMOPT_SOCKETFUNCTION, watch_curl_socket);
+    curl_multi_setopt(session->multi, CURLMOPT_SOCKETDATA, session);
+    curl_multi_setopt(session->multi, CURLMOPT_TIMERFUNCTION, set_curl_timer);
+    curl_multi_setopt(session->multi, CURLMOPT_TIMERDATA, session);
+}
+
+struct session *
+session_open(struct event_base *base, const struct session_settings *settings,
+    const struct session_events *events, void *context)
+{
+    struct session *session = memory_new(1, sizeof(*session));
+
+    session->base = base;
+    session->settings = settings;
+    session->events = events;
+    session->context = context;
+    session->multi = curl_multi_init();
+    session->easy = curl_easy_init();
+    if (session->multi == NULL || session->easy == NULL)
+        fatal(EX_OSERR, "no memory for a session");
+    session->curl_timer = new_event(session, -1, 0, on_curl_timer);
+    session->limit = new_event(session, -1, 0, on_limit);
+    dialogue_init(&session->dialogue);
+    set_relay(session->easy, settings);
+    set_tls(session->easy, session);
+    set_login(session->easy, settings);
+    set_callbacks(session->easy, session);
+    start_timer(session->limit, settings->connect_timeout + settings->timeout);
+    if (curl_multi_add_handle(session->multi, session->easy) != CURLM_OK)
+        fatal(EX_OSERR, "libcurl takes no session");
+    return session;
+}
+
+void
+session_close(struct session *session)
+{
+    if (session == NULL)
+        return;
+    session->over = true;
+    if (session->readable != NULL)
+        event_free(session->readable);
+    if (session->writable != NULL)
+        event_free(session->writable);
+    curl_multi_remove_handle(session->multi, session->easy);
+    curl_easy_cleanup(session->easy);
+    curl_multi_cleanup(session->multi);
+    event_free(session->curl_timer);
+    event_free(session->limit);
+    free(session);
+}
+
+const struct capabilities *
+session_capabilities(const struct session *session)
+{
+    return &session->dialogue.capabilities;
+}
+
+bool
+session_encrypted(const struct session *session)
+{
+    return session->settings->tls != TLS_NONE;
+}
+
+enum session_progress
+session_send(struct session *session, const char *octets, size_t length, size_t *sent)
+{
+    CURLcode code = curl_easy_send(session->easy, octets, length, sent);
+
+    if (code == CURLE_OK)
+        return SESSION_DONE;
+    *sent = 0;
+    if (code != CURLE_AGAIN)
+        return SESSION_BROKEN;
+    event_add(session->writable, NULL);
+    return SESSION_AGAIN;
+}
+
+enum session_progress
+session_receive(struct session *session, char *octets, size_t size, size_t *received)
+{
+    CURLcode code = curl_easy_recv(session->easy, octets, size, received);
+
+    if (code == CURLE_OK)
+        return *received > 0 ? SESSION_DONE : SESSION_ENDED;
+    *received = 0;
+    return code == CURLE_AGAIN ? SESSION_AGAIN : SESSION_BROKEN;
+}
+
+const char *
+session_relay(struct session *session)
+{
+    const struct session_settings *settings = session->settings;
+    char *address = NULL;
+
+    curl_easy_getinfo(session->easy, CURLINFO_PRIMARY_IP, &address);
+    if (address == NULL || address[0] == '\0')
+        snprintf(session->relay, sizeof(session->relay), "%s:%u", settings->host, settings->port);
+    else
+        snprintf(session->relay, sizeof(session->relay), "%s[%s]:%u", settings->host, address,
+            settings->port);
+    return session->relay;
+}

@@ -1,0 +1,463 @@
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bsd/string.h>
+
+#include "lib/log.h"
+#include "lib/service.h"
+#include "lib/text.h"
+#include "smtp/mail.h"
+#include "smtp/secret.h"
+#include "smtp/session.h"
+#include "smtp/transaction.h"
+#include "smtp/worker.h"
+
+/* A TCP connection that takes longer than this will hardly come to be, in ms. */
+#define CONNECT_TIMEOUT INT64_C(30000)
+
+/* The jobs that a worker wants in hand: with pipelining, the next ones while the reply to one is
+ * under way; without, just the next one. */
+#define ROOM_PIPELINING 4
+#define ROOM_PLAIN 2
+
+/* A mail that so many sessions ended on before it was tried is qmgr's again. */
+#define RETURNS_MOST 2
+
+#define LINE_SIZE 1001 /* DIALOGUE's limit and a NUL */
+
+static struct {
+    bool running;
+    bool ended; /* nothing more is to be done but to tell qmgr so */
+    struct worker_start start;
+    struct session_settings settings;
+    struct session *session; /* NULL: none */
+    bool connected;
+    struct transaction transaction; /* while connected */
+    struct mail_list waiting; /* mails in hand that the session has not got */
+    struct mail_list returned; /* by a session that ended; they go before those */
+    uint64_t given; /* mails that the session got */
+    bool stopping;
+    bool quitting; /* the session gets no more */
+    struct channel *qmgr;
+    struct event *tick;
+    int64_t moved_at; /* ms, monotonic: when octets last went either way */
+    int64_t opened_ns; /* these three since 1970 */
+    int64_t connected_ns;
+    int64_t reported_ns;
+    char relay[321];
+} worker;
+
+static void settle(void);
+
+bool
+worker_is_this(void)
+{
+    return worker.running;
+}
+
+int64_t
+worker_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void
+tell_line(void *context, bool by_us, const char *line, size_t length)
+{
+    char text[LINE_SIZE];
+    size_t used = strlcpy(text, by_us ? "C: " : "S: ", sizeof(text));
+
+    (void)context;
+    if (!worker.start.verbose)
+        return;
+    text_escape_bytes(text + used, sizeof(text) - used, line, length);
+    service_send(
+        worker.qmgr, &(struct message){MESSAGE_DIALOGUE, .dialogue = {.job = 0, .line = text}});
+}
+
+static int64_t
+later(int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+static void
+report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply)
+{
+    struct mail_times times = {0};
+
+    times.started = later(later(mail->taken_ns, worker.connected_ns), worker.reported_ns);
+    if (worker.reported_ns < worker.connected_ns)
+        times.connecting = worker.connected_ns - worker.opened_ns;
+    mail_report(mail, recipient, stage, reply, worker.relay, &times, worker.qmgr);
+    if (stage != STAGE_UNTRIED)
+        worker.reported_ns = mail_clock();
+}
+
+static void
+on_told(
+    void *context, struct job *job, size_t recipient, enum stage stage, const struct reply *reply)
+{
+    struct mail *mail = job->context;
+
+    (void)context;
+    if (stage == STAGE_UNTRIED && mail->told == 0 && !worker.stopping &&
+        mail->returns < RETURNS_MOST)
+        mail->again = true;
+    else
+        report(mail, recipient, stage, reply);
+}
+
+static void
+on_finished(void *context, struct job *job)
+{
+    struct mail *mail = job->context;
+
+    (void)context;
+    if (!mail->again) {
+        mail_free(mail);
+        return;
+    }
+    mail->again = false;
+    mail->returns++;
+    STAILQ_INSERT_TAIL(&worker.returned, mail, next);
+}
+
+static const struct transaction_events TRANSACTION_EVENTS = {on_told, on_finished, tell_line};
+
+/* Gives the session what it may have. */
+static void
+feed(void)
+{
+    struct mail *mail;
+
+    STAILQ_CONCAT(&worker.returned, &worker.waiting);
+    STAILQ_CONCAT(&worker.waiting, &worker.returned);
+    while (!worker.quitting && (mail = STAILQ_FIRST(&worker.waiting)) != NULL) {
+        if (!transaction_add(&worker.transaction, &mail->job))
+            return;
+        STAILQ_REMOVE_HEAD(&worker.waiting, next);
+        worker.quitting = ++worker.given >= worker.start.settings->mails_per_connection;
+        if (worker.quitting)
+            transaction_quit(&worker.transaction);
+    }
+}
+
+static void
+receive(void)
+{
+    static char octets[65536];
+    enum session_progress progress = SESSION_DONE;
+
+    while (progress == SESSION_DONE && !transaction_over(&worker.transaction)) {
+        size_t received;
+
+        progress = session_receive(worker.session, octets, sizeof(octets), &received);
+        if (progress == SESSION_DONE) {
+            worker.moved_at = worker_clock();
+            transaction_receive(&worker.transaction, octets, received);
+            /* The socket is empty, which spares the call that would say so. */
+            if (received < sizeof(octets) && !session_encrypted(worker.session))
+                return;
+        } else if (progress != SESSION_AGAIN) {
+            transaction_break(&worker.transaction, "lost connection");
+        }
+    }
+}
+
+static void
+send_output(void)
+{
+    const char *octets;
+    size_t length;
+    size_t sent;
+
+    while ((octets = transaction_output(&worker.transaction, &length)) != NULL) {
+        switch (session_send(worker.session, octets, length, &sent)) {
+        case SESSION_DONE:
+            worker.moved_at = worker_clock();
+            transaction_sent(&worker.transaction, sent);
+            break;
+        case SESSION_AGAIN:
+            if (session_encrypted(worker.session))
+                transaction_touched(&worker.transaction);
+            return;
+        default:
+            /* The server may have said why it went. */
+            receive();
+            transaction_break(&worker.transaction, "lost connection");
+            return;
+        }
+    }
+}
+
+static void
+pump(void)
+{
+    if (!worker.connected)
+        return;
+    feed();
+    send_output();
+    settle();
+}
+
+static void
+tell_failure(const struct session_failure *failure)
+{
+    struct decision decision = outcome_decide(failure->stage, failure->code, failure->enhanced);
+    char enhanced[ENHANCED_TEXT_SIZE];
+    char words[1001];
+
+    strlcpy(words, failure->words, sizeof(words));
+    service_send(worker.qmgr, &(struct message){.type = MESSAGE_LINK_FAILED,
+                                  .link_failed = {.stage = failure->stage,
+                                      .code = failure->code,
+                                      .enhanced = enhanced_print(decision.enhanced, enhanced),
+                                      .relay = worker.relay,
+                                      .words = words}});
+}
+
+static void
+close_session(void)
+{
+    session_close(worker.session);
+    worker.session = NULL;
+    worker.connected = false;
+}
+
+/* qmgr takes back what is in hand, and starts another worker when it wants one. */
+static void
+on_failed(void *context, const struct session_failure *failure)
+{
+    (void)context;
+    strlcpy(worker.relay, session_relay(worker.session), sizeof(worker.relay));
+    log_info("connect to %s: %s", worker.relay, failure->words);
+    tell_failure(failure);
+    close_session();
+    worker.ended = true;
+}
+
+static void
+on_connected(void *context)
+{
+    const struct capabilities *capabilities = session_capabilities(worker.session);
+
+    (void)context;
+    worker.connected = true;
+    worker.connected_ns = mail_clock();
+    worker.moved_at = worker_clock();
+    worker.given = 0;
+    worker.quitting = false;
+    transaction_init(&worker.transaction, capabilities, &TRANSACTION_EVENTS, NULL);
+    strlcpy(worker.relay, session_relay(worker.session), sizeof(worker.relay));
+    service_send(
+        worker.qmgr, &(struct message){.type = MESSAGE_LINK_UP,
+                         .link_up = {.relay = worker.relay,
+                             .room = capabilities->pipelining ? ROOM_PIPELINING : ROOM_PLAIN}});
+    pump();
+}
+
+static void
+on_readable(void *context)
+{
+    (void)context;
+    receive();
+    pump();
+}
+
+static void
+on_writable(void *context)
+{
+    (void)context;
+    pump();
+}
+
+static const struct session_events SESSION_EVENTS = {
+    on_connected, on_failed, on_readable, on_writable, tell_line};
+
+static void
+open_session(void)
+{
+    worker.opened_ns = mail_clock();
+    worker.session = session_open(service_base(), &worker.settings, &SESSION_EVENTS, NULL);
+}
+
+/* True where QUIT is on its way, or nothing can be any more. Its reply is not waited for, but when
+ * somebody watches. */
+static bool
+session_is_done(void)
+{
+    size_t length;
+
+    if (transaction_over(&worker.transaction))
+        return true;
+    return worker.quitting && !worker.start.verbose && transaction_jobs(&worker.transaction) == 0 &&
+           transaction_output(&worker.transaction, &length) == NULL;
+}
+
+static bool
+is_idle(void)
+{
+    return STAILQ_EMPTY(&worker.waiting) && STAILQ_EMPTY(&worker.returned) &&
+           (!worker.connected || transaction_jobs(&worker.transaction) == 0);
+}
+
+/* What is to be done next where the session, or the work, is at its end. */
+static void
+settle(void)
+{
+    if (worker.connected && worker.stopping && !worker.quitting && is_idle()) {
+        worker.quitting = true;
+        transaction_quit(&worker.transaction);
+        send_output();
+    }
+    if (worker.connected && session_is_done())
+        close_session();
+    if (worker.connected)
+        return;
+    if (is_idle() && worker.stopping) {
+        close_session();
+        worker.ended = true;
+    } else if (!is_idle() && worker.session == NULL) {
+        open_session();
+    }
+}
+
+void
+worker_handle_deliver(struct channel *from, const struct message *message)
+{
+    struct error error;
+    struct mail *mail = mail_new(&message->deliver, &error);
+
+    (void)from;
+    if (mail == NULL)
+        fatal(EX_PROTOCOL, "%s", error.text);
+    STAILQ_INSERT_TAIL(&worker.waiting, mail, next);
+    if (worker.connected)
+        pump();
+    else
+        settle();
+}
+
+void
+worker_handle_stop(struct channel *from, const struct message *message)
+{
+    (void)from;
+    (void)message;
+    worker.stopping = true;
+    settle();
+}
+
+void
+worker_handle_log(struct channel *from, const struct message *message)
+{
+    (void)from;
+    log_redirect(message->worker_log.log, (enum log_target)message->worker_log.target);
+}
+
+void
+worker_left(struct channel *channel)
+{
+    if (channel != worker.qmgr)
+        return;
+    worker.qmgr = NULL;
+    worker.ended = true;
+}
+
+/* How long to wait for what is awaited, in ms; 0: for ever. The reply to a content may take twice
+ * as long as any other (RFC 5321, section 4.5.3.2.6). */
+static int64_t
+time_limit(void)
+{
+    size_t length;
+    enum stage stage = transaction_stage(&worker.transaction);
+
+    if (stage == STAGE_UNKNOWN)
+        return 2 * worker.settings.timeout;
+    if (stage == STAGE_UNTRIED && transaction_output(&worker.transaction, &length) == NULL)
+        return 0;
+    return worker.settings.timeout;
+}
+
+static void
+on_tick(evutil_socket_t descriptor, short what, void *context)
+{
+    int64_t now = worker_clock();
+    int64_t limit = worker.connected ? time_limit() : 0;
+
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    atomic_store(worker.start.beat, now);
+    if (limit > 0 && now - worker.moved_at >= limit) {
+        transaction_break(&worker.transaction, "the relay did not answer in time");
+        settle();
+    }
+    service_timer_start(worker.tick, WORKER_BEAT_MS);
+}
+
+static void
+fill_settings(const char *secret)
+{
+    const struct account_settings *account = worker.start.settings;
+
+    worker.settings = (struct session_settings){.host = account->relay.host,
+        .port = account->relay.port,
+        .tls = (enum tls_mode)account->tls,
+        .authorities = worker.start.authorities,
+        .user = account->user,
+        .password = secret,
+        .plaintext_login = account->plaintext_login,
+        .local_name = worker.start.local_name,
+        .connect_timeout = account->timeout < CONNECT_TIMEOUT ? account->timeout : CONNECT_TIMEOUT,
+        .timeout = account->timeout};
+}
+
+/* From a copy of the parent to a worker that has nothing but what it needs. */
+static void
+become_worker(void)
+{
+    struct error error;
+    const char *secret;
+
+    signal(SIGCHLD, SIG_DFL);
+    service_forked(ROLE_WORKER);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        log_warn("a worker that would outlive its parent cannot be prevented");
+    secret = secrets_take(worker.start.account, &error);
+    if (secret == NULL)
+        fatal(EX_OSERR, "%s", error.text);
+    fill_settings(secret);
+    if (!sandbox_enter(ROLE_WORKER, NULL, 0, service_sandbox_mode(), &error))
+        fatal(EX_OSERR, "enter the worker's sandbox: %s", error.text);
+}
+
+_Noreturn void
+worker_run(const struct worker_start *start)
+{
+    worker.running = true;
+    worker.start = *start;
+    STAILQ_INIT(&worker.waiting);
+    STAILQ_INIT(&worker.returned);
+    become_worker();
+    worker.qmgr = service_adopt(start->qmgr, ROLE_QMGR, 0);
+    service_adopt(start->parent, ROLE_SMTP, 0);
+    worker.tick = service_timer(on_tick, NULL);
+    service_timer_start(worker.tick, WORKER_BEAT_MS);
+    open_session();
+    while (!worker.ended || (worker.qmgr != NULL && channel_backlog(worker.qmgr) > 0))
+        event_base_loop(service_base(), EVLOOP_ONCE);
+    session_close(worker.session);
+    secrets_wipe();
+    _exit(EX_OK);
+}
