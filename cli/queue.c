@@ -86,7 +86,7 @@ print_object(void *context, const struct message *message)
     json_object_set_new(object, "size", json_of_count(entry->size));
     json_object_set_new(object, "created", json_of_time(entry->time));
     json_object_set_new(object, "attempts", json_of_count(entry->attempts));
-    json_object_set_new(object, "next_attempt", json_of_time(entry->next_try));
+    json_object_set_new(object, "next_attempt", json_of_time(entry->next_try / 1000));
     json_object_set_new(object, "error", json_of_optional(entry->error));
     json_print(object);
     return output_is_well();

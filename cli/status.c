@@ -71,7 +71,7 @@ take_account(void *document, const struct message *message)
     json_object_set_new(object, "deferred", json_of_count(said->deferred));
     json_object_set_new(object, "dropped", json_of_count(said->dropped));
     json_object_set_new(object, "per_minute", json_of_count(said->per_minute));
-    json_object_set_new(object, "down_until", json_of_time(said->down_until));
+    json_object_set_new(object, "down_until", json_of_time(said->down_until / 1000));
     json_object_set_new(object, "problem", json_of_optional(said->problem));
     return json_array_append_new(json_object_get(document, "accounts"), object) == 0;
 }
