@@ -17,7 +17,7 @@
 
 static const struct queue_kind *const KINDS[] = {&QUEUE_SPOOL};
 
-#define MAIL_STATE_NAME(value, name) [value] = name,
+#define MAIL_STATE_NAME(value, name) [(value)] = (name),
 static const char *const STATE_NAMES[] = {MAIL_STATES(MAIL_STATE_NAME)};
 
 const char *

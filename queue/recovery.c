@@ -9,8 +9,6 @@
 #include "queue/split_directory.h"
 #include "queue/sync.h"
 
-#define SPLIT_PREFIX ".split-"
-
 struct queue_recovery {
     struct queue *queue;
     DIR *names; /* of the queue, for splits */
@@ -125,7 +123,7 @@ step_splits(struct queue_recovery *recovery, int64_t now, size_t limit, struct e
             recovery->step = step_adopt;
             return QUEUE_MORE;
         }
-        if (strncmp(entry->d_name, SPLIT_PREFIX, sizeof(SPLIT_PREFIX) - 1) == 0)
+        if (split_directory_is_name(entry->d_name))
             begin_split(recovery, entry->d_name);
     }
     if (recovery->split_step != NULL)

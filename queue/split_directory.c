@@ -1,3 +1,4 @@
+#include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +12,14 @@
 #include "queue/spool.h"
 #include "queue/sync.h"
 
-#define NAME_FORMAT ".split-%016" PRIX64 "-%" PRIX64 "-%" PRIX64
+#define SPLIT_PREFIX ".split-"
+#define NAME_FORMAT SPLIT_PREFIX "%016" PRIX64 "-%016" PRIX64 "-%016" PRIX64
+
+bool
+split_directory_is_name(const char *name)
+{
+    return strncmp(name, SPLIT_PREFIX, sizeof(SPLIT_PREFIX) - 1) == 0;
+}
 
 static bool
 open_made(struct split_directory *directory, struct error *error)
@@ -51,22 +59,35 @@ split_directory_make(struct split_directory *directory, struct queue *queue,
     return directory_make(queue, parent, directory->name, error) && open_made(directory, error);
 }
 
+/* Takes apart what NAME_FORMAT made. */
+static bool
+parse_name(struct split_directory *directory)
+{
+    uint64_t *const numbers[] = {&directory->hash, &directory->inode, &directory->size};
+    const char *at = directory->name + sizeof(SPLIT_PREFIX) - 1;
+
+    for (size_t i = 0; i < 3; i++) {
+        if (!name_parse_hash(at, numbers[i]))
+            return false;
+        at += NAME_HASH_SIZE - 1;
+        if (*at != (i < 2 ? '-' : '\0'))
+            return false;
+        at++;
+    }
+    return true;
+}
+
 bool
 split_directory_open(
     struct split_directory *directory, struct queue *queue, const char *name, struct error *error)
 {
-    char again[SPLIT_NAME_SIZE];
-
     memset(directory, 0, sizeof(*directory));
     directory->queue = queue;
     directory->descriptor = -1;
-    if (sscanf(name, ".split-%16" SCNx64 "-%16" SCNx64 "-%16" SCNx64, &directory->hash,
-            &directory->inode, &directory->size) != 3)
+    if (!split_directory_is_name(name) ||
+        strlcpy(directory->name, name, SPLIT_NAME_SIZE) >= SPLIT_NAME_SIZE ||
+        !parse_name(directory))
         return error_set(error, "%s/%s is no name of a split", queue->path, name);
-    snprintf(again, sizeof(again), NAME_FORMAT, directory->hash, directory->inode, directory->size);
-    if (strcmp(again, name) != 0)
-        return error_set(error, "%s/%s is no name of a split", queue->path, name);
-    memcpy(directory->name, again, sizeof(again));
     return open_made(directory, error);
 }
 

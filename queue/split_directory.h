@@ -1,9 +1,12 @@
 /*
- * The hidden directory in which a list becomes its documents:
+ * The hidden directory in which a list becomes its documents, beside the list:
  *
- *     .split-HASH-INODE-SIZE/         which list it is: its id's hash, inode and size, in
- * hexadecimal list.0001.xml ...           the documents, under their names to be .list/list.xml the
- * list itself, once the split is committed
+ *     .split-HASH-INODE-SIZE/
+ *         list.0001.xml ...
+ *         .list/list.xml
+ *
+ * Its name says which list it is: its id's hash, its inode and size, 16 upper-case hexadecimal
+ * digits each. The documents have their names to be.
  *
  * The list's rename into it is the commit. Without a list in it the split is undone, with it the
  * documents move out; the list is removed only when they are out for good.
@@ -32,6 +35,9 @@ struct split_directory {
 /* Makes it for the list IDENTITY with that hash. */
 bool split_directory_make(struct split_directory *directory, struct queue *queue,
     const struct mail_identity *identity, uint64_t hash, struct error *error);
+
+/* True where a file called NAME is meant to be one. */
+bool split_directory_is_name(const char *name);
 
 /* Opens the one called NAME. False also where that is no name of one. */
 bool split_directory_open(
