@@ -170,9 +170,10 @@ class Smailer:
 
     def start(self, *arguments, wait=True):
         assert self.process is None or self.process.poll() is not None
+        # Where the tests themselves are killed, it ends as well.
         with open(self.root / "output", "ab") as output:
-            self.process = self.popen(program("smailer-master"), "-c", self.conf, *arguments,
-                                      stdout=output, stderr=output)
+            self.process = self.popen("setpriv", "--pdeathsig", "TERM", program("smailer-master"),
+                                      "-c", self.conf, *arguments, stdout=output, stderr=output)
         if wait:
             self.wait_until_ready()
         return self
