@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,9 +61,13 @@ log_is_at(enum log_level level)
 void
 log_redirect(int descriptor, enum log_target target)
 {
-    if (journal.descriptor != descriptor && journal.descriptor > STDERR_FILENO)
-        close(journal.descriptor);
-    journal.descriptor = descriptor;
+    /* The number stays and what is behind it changes, for another thread may be writing just now.
+     */
+    if (journal.descriptor > STDERR_FILENO && journal.descriptor != descriptor &&
+        dup3(descriptor, journal.descriptor, O_CLOEXEC) >= 0)
+        close(descriptor);
+    else
+        journal.descriptor = descriptor;
     journal.target = target;
     journal.lost = false;
 }
