@@ -65,6 +65,7 @@ begin(struct job *job)
     }
     job->worker = worker;
     worker->trial = job;
+    worker->trial_number = job->number;
 }
 
 void

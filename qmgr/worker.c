@@ -289,8 +289,11 @@ worker_handle_result(struct channel *from, const struct message *message)
 void
 worker_handle_dialogue(struct channel *from, const struct message *message)
 {
-    (void)from;
-    service_send(service_peer(ROLE_CONTROL, 0), message);
+    const struct worker *worker = channel_context(from);
+    struct message line = *message;
+
+    line.dialogue.job = worker->trial_number;
+    service_send(service_peer(ROLE_CONTROL, 0), &line);
 }
 
 /* What the worker still had, once nothing more can come from it. */

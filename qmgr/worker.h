@@ -31,6 +31,7 @@ struct worker {
     uint32_t in_hand;
     struct job_list jobs;
     struct job *trial; /* what it was started to try, until it is connected */
+    uint64_t trial_number; /* whose dialogue it tells */
     bool alone; /* it has a job with strikes, and takes no other meanwhile */
     bool was_up;
     bool gone; /* smtp said that it ended */
