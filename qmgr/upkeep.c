@@ -80,6 +80,14 @@ upkeep_due(const struct upkeep *upkeep, int64_t now)
 }
 
 static void
+need_recovery(struct upkeep *upkeep, int64_t due)
+{
+    if (!upkeep->recovery_needed || due < upkeep->recovery_due)
+        upkeep->recovery_due = due;
+    upkeep->recovery_needed = true;
+}
+
+static void
 slice_recovery(struct upkeep *upkeep, int64_t now)
 {
     struct error error;
@@ -92,10 +100,11 @@ slice_recovery(struct upkeep *upkeep, int64_t now)
         return;
     queue_recovery_end(upkeep->recovery);
     upkeep->recovery = NULL;
-    upkeep->recovery_needed = result != QUEUE_DONE;
-    upkeep->recovery_due = now + RECOVERY_GAP;
-    if (result != QUEUE_DONE)
-        log_error("recovering the queue %s: %s", queue_path(upkeep->queue), error.text);
+    upkeep->recovery_needed = false;
+    if (result == QUEUE_DONE)
+        return;
+    need_recovery(upkeep, now + RECOVERY_GAP);
+    log_error("recovering the queue %s: %s", queue_path(upkeep->queue), error.text);
 }
 
 static struct commit *
@@ -131,10 +140,8 @@ slice_split(struct upkeep *upkeep, int64_t now)
         result = queue_split_step(upkeep->split, SPLIT_SLICE, &commit->error);
     if (result == QUEUE_MORE)
         return NULL;
-    if (result == QUEUE_FAILED && upkeep->split != NULL && !upkeep->recovery_needed) {
-        upkeep->recovery_needed = true;
-        upkeep->recovery_due = now;
-    }
+    if (result == QUEUE_FAILED && upkeep->split != NULL)
+        need_recovery(upkeep, now);
     return finish_split(upkeep, result);
 }
 
@@ -172,6 +179,8 @@ slice_sweep(struct upkeep *upkeep, int64_t now)
     queue_sweep_end(upkeep->sweep);
     upkeep->sweep = NULL;
     upkeep->sweep_due = now + upkeep->options->sweep_interval;
+    /* By then somebody may have put files into defer/ by hand. */
+    need_recovery(upkeep, upkeep->sweep_due);
     if (result != QUEUE_DONE)
         log_error("sweeping the queue %s: %s", queue_path(upkeep->queue), error.text);
 }

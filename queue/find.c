@@ -1,3 +1,4 @@
+#include <bsd/string.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,18 @@ queue_scan_open(struct queue *queue, enum mail_state place, struct error *error)
     return scan;
 }
 
+/* Not every file system tells for nothing. */
+static bool
+is_directory(const struct queue_scan *scan, const struct dirent *entry)
+{
+    struct stat status;
+
+    if (entry->d_type != DT_UNKNOWN)
+        return entry->d_type == DT_DIR;
+    return fstatat(dirfd(scan->names), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(status.st_mode);
+}
+
 bool
 queue_scan_next(struct queue_scan *scan, char name[QUEUE_NAME_SIZE], struct error *error)
 {
@@ -71,7 +84,7 @@ queue_scan_next(struct queue_scan *scan, char name[QUEUE_NAME_SIZE], struct erro
                 directory_name(directory_of(scan->place)));
         if (entry == NULL)
             return false;
-        if (entry->d_type != DT_DIR && queue_name_is_mail(scan->queue, entry->d_name)) {
+        if (queue_name_is_mail(scan->queue, entry->d_name) && !is_directory(scan, entry)) {
             memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
             return true;
         }
@@ -103,29 +116,39 @@ find_is_same(const struct mail_identity *identity, const struct stat *status)
     struct mail_identity other;
 
     find_identify(&other, status);
-    return S_ISREG(status->st_mode) && other.device == identity->device &&
+    return !S_ISDIR(status->st_mode) && other.device == identity->device &&
            other.inode == identity->inode && other.size == identity->size &&
            other.mtime_ns == identity->mtime_ns;
 }
 
 static enum queue_found
-not_found(const struct queue *queue, enum mail_state place, struct error *error)
+judge(const struct queue *queue, const struct stat *status, struct mail_identity *identity)
 {
-    if (errno == ENOENT)
+    if (S_ISDIR(status->st_mode))
         return QUEUE_FOUND_GONE;
-    if (errno == ELOOP || errno == ENXIO || errno == ENOTDIR || errno == EXDEV)
+    find_identify(identity, status);
+    if (!S_ISREG(status->st_mode))
         return QUEUE_FOUND_OTHER;
-    error_errno(error, "open a mail in %s/%s", queue->path, directory_name(directory_of(place)));
-    return QUEUE_FOUND_FAILED;
+    return identity->size > queue->max_message_size ? QUEUE_FOUND_TOO_LARGE : QUEUE_FOUND;
 }
 
 static enum queue_found
-judge(const struct queue *queue, const struct stat *status, struct mail_identity *identity)
+fail(const struct queue *queue, const struct mail_identity *identity, struct error *error)
 {
-    if (!S_ISREG(status->st_mode))
-        return QUEUE_FOUND_OTHER;
-    find_identify(identity, status);
-    return identity->size > queue->max_message_size ? QUEUE_FOUND_TOO_LARGE : QUEUE_FOUND;
+    error_errno(error, "open %s/%s/%s", queue->path, directory_name(directory_of(identity->place)),
+        identity->name);
+    return QUEUE_FOUND_FAILED;
+}
+
+/* Without opening it. */
+static enum queue_found
+look_at(struct queue *queue, int parent, struct mail_identity *identity, struct error *error)
+{
+    struct stat status;
+
+    if (fstatat(parent, identity->name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return judge(queue, &status, identity);
+    return errno == ENOENT ? QUEUE_FOUND_GONE : fail(queue, identity, error);
 }
 
 static enum queue_found
@@ -133,13 +156,16 @@ open_mail(struct queue *queue, int parent, struct mail_identity *identity, int *
     struct error *error)
 {
     int opened = directory_open_below(parent, identity->name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    struct stat status;
     enum queue_found found;
+    struct stat status;
 
+    /* A link, a socket. */
+    if (opened < 0 && (errno == ELOOP || errno == ENXIO))
+        return look_at(queue, parent, identity, error);
     if (opened < 0)
-        return not_found(queue, identity->place, error);
+        return errno == ENOENT ? QUEUE_FOUND_GONE : fail(queue, identity, error);
     found = fstat(opened, &status) == 0 ? judge(queue, &status, identity)
-                                        : not_found(queue, identity->place, error);
+                                        : fail(queue, identity, error);
     if (found == QUEUE_FOUND)
         *descriptor = opened;
     else
@@ -152,14 +178,13 @@ queue_mail_find(struct queue *queue, enum mail_state place, const char *name,
     struct mail_identity *identity, int *descriptor, struct error *error)
 {
     struct error missing = {0};
-    struct stat status;
     int parent;
 
     memset(identity, 0, sizeof(*identity));
     identity->place = place;
-    if (strlen(name) >= QUEUE_NAME_SIZE || strchr(name, '/') != NULL || name[0] == '\0')
-        return QUEUE_FOUND_OTHER;
-    memcpy(identity->name, name, strlen(name) + 1);
+    if (strlcpy(identity->name, name, QUEUE_NAME_SIZE) >= QUEUE_NAME_SIZE ||
+        !mail_identity_is_valid(identity))
+        return QUEUE_FOUND_GONE;
     parent = directory_get(queue, directory_of(place), &missing);
     if (parent < 0 && error != NULL)
         *error = missing;
@@ -167,9 +192,7 @@ queue_mail_find(struct queue *queue, enum mail_state place, const char *name,
         return missing.code == ENOENT ? QUEUE_FOUND_GONE : QUEUE_FOUND_FAILED;
     if (descriptor != NULL)
         return open_mail(queue, parent, identity, descriptor, error);
-    if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return not_found(queue, place, error);
-    return judge(queue, &status, identity);
+    return look_at(queue, parent, identity, error);
 }
 
 bool
@@ -178,6 +201,9 @@ queue_mail_record(struct queue *queue, const struct mail_identity *identity, int
 {
     int64_t latest = now + queue->retry_interval;
 
+    memset(record, 0, sizeof(*record));
+    if (!mail_identity_is_valid(identity))
+        return false;
     if (queue->kind->read_record(queue, identity, record)) {
         if (record->next_try > latest)
             record->next_try = latest;

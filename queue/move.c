@@ -10,8 +10,13 @@ prepare(struct queue_move *move, bool many)
     move->record_descriptor = -1;
     move->record_name[0] = '\0';
     move->result = QUEUE_FAILED;
-    memcpy(move->name, move->identity.name, sizeof(move->name));
+    memset(move->name, 0, sizeof(move->name));
     memset(&move->error, 0, sizeof(move->error));
+    if (!mail_identity_is_valid(&move->identity)) {
+        error_set(&move->error, "what is to be moved in %s is no mail", move->queue->path);
+        return;
+    }
+    memcpy(move->name, move->identity.name, sizeof(move->name));
     if (!sync_trusts(move->queue, &move->error))
         return;
     if (move->queue->kind->move_prepare(move))

@@ -37,6 +37,14 @@ mail_state_parse(const char *name, enum mail_state *state)
     return false;
 }
 
+bool
+mail_identity_is_valid(const struct mail_identity *identity)
+{
+    return (unsigned int)identity->place < MAIL_HELD && identity->name[0] != '\0' &&
+           identity->name[0] != '.' && memchr(identity->name, '\0', QUEUE_NAME_SIZE) != NULL &&
+           strchr(identity->name, '/') == NULL;
+}
+
 const struct queue_kind *
 queue_kind_find(const char *name)
 {
@@ -189,5 +197,5 @@ queue_mail_hash(struct queue *queue, const struct mail_identity *identity)
 {
     char name[QUEUE_NAME_SIZE];
 
-    return queue->kind->origin(queue, identity, name);
+    return mail_identity_is_valid(identity) ? queue->kind->origin(queue, identity, name) : 0;
 }

@@ -49,6 +49,10 @@ struct mail_identity {
     int64_t mtime_ns; /* nanoseconds since the epoch */
 };
 
+/* False where it cannot be any mail's: its name or place may come from another process, and must
+ * not lead anywhere else. */
+bool mail_identity_is_valid(const struct mail_identity *identity);
+
 /* What is remembered beside a mail: see smailer's table of states. */
 struct mail_record {
     char id[MAIL_ID_SIZE]; /* empty where it never became known */
@@ -108,8 +112,8 @@ void queue_scan_close(struct queue_scan *scan);
 enum queue_found {
     QUEUE_FOUND,
     QUEUE_FOUND_TOO_LARGE, /* identity is filled, there is no descriptor */
-    QUEUE_FOUND_GONE, /* no such file any more */
-    QUEUE_FOUND_OTHER, /* a link, a FIFO, a directory, ...: never a mail */
+    QUEUE_FOUND_GONE, /* no such file any more, or a directory, or no name of a mail at all */
+    QUEUE_FOUND_OTHER, /* a link, a FIFO, ...: it can only be dropped; identity is filled */
     QUEUE_FOUND_FAILED /* with the reason */
 };
 
@@ -180,8 +184,9 @@ size_t queue_split_documents(const struct queue_split *split);
 /* Frees it; a split that is not over is left for the next one's recovery. */
 void queue_split_end(struct queue_split *split);
 
-/* After opening: finishes or undoes splits that a death interrupted, and gives records to the
- * deferred mails that have none. In slices of up to LIMIT files; QUEUE_MORE: call again. */
+/* After opening, and now and then: finishes or undoes splits that a death interrupted, and gives
+ * records to the deferred mails that have none. In slices of up to LIMIT files; QUEUE_MORE: call
+ * again. */
 struct queue_recovery;
 struct queue_recovery *queue_recovery_begin(struct queue *queue);
 enum queue_result queue_recovery_step(

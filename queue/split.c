@@ -270,8 +270,9 @@ queue_split_begin(
     split->descriptor = descriptor;
     split->step = step_begin;
     split->directory.descriptor = -1;
-    if (identity->place == MAIL_WAITING ? check_documents(split, error)
-                                        : error_set(error, "only a waiting list can be split"))
+    if (mail_identity_is_valid(identity) && identity->place == MAIL_WAITING
+            ? check_documents(split, error)
+            : error_set(error, "only a waiting list can be split"))
         return split;
     queue_split_end(split);
     return NULL;

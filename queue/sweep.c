@@ -67,7 +67,7 @@ visit_mail(
     if (keep <= 0 || name[0] == '.' ||
         fstatat(sweep->queue->directories[phase->directory], name, &status, AT_SYMLINK_NOFOLLOW) !=
             0 ||
-        !S_ISREG(status.st_mode) || sweep->now - milliseconds(&status.st_ctim) <= keep)
+        S_ISDIR(status.st_mode) || sweep->now - milliseconds(&status.st_ctim) <= keep)
         return true;
     memcpy(identity.name, name, strlen(name) + 1);
     find_identify(&identity, &status);

@@ -254,6 +254,19 @@ retention_works_by_itself(void **state)
 }
 
 static void
+what_is_put_into_defer_by_hand_gets_a_record(void **state)
+{
+    struct bench *bench = *state;
+
+    await_sync(bench);
+    fixture_write(bench->fixture, "defer/a", "x");
+    for (int i = 0; fixture_count(bench->fixture, "defer/.state") == 0; i++) {
+        assert_true(i < PATIENCE);
+        poll(NULL, 0, 1);
+    }
+}
+
+static void
 a_closed_queue_can_be_opened_again(void **state)
 {
     struct bench *bench = *state;
@@ -303,6 +316,7 @@ main(void)
         TEST(thousands_are_done_in_order),
         TEST(a_list_is_split_and_others_do_not_wait_for_it),
         TEST(documents_that_lie_leave_the_list),
+        TEST(what_is_put_into_defer_by_hand_gets_a_record),
         TEST(a_closed_queue_can_be_opened_again),
         cmocka_unit_test_setup_teardown(
             retention_works_by_itself, bench_setup_retention, bench_teardown),

@@ -141,13 +141,62 @@ what_is_no_file_is_never_a_mail(void **state)
         QUEUE_FOUND_OTHER);
     assert_int_equal(
         queue_mail_find(fixture->queue, MAIL_WAITING, "sent", &identity, &descriptor, &error),
-        QUEUE_FOUND_OTHER);
+        QUEUE_FOUND_GONE);
     assert_int_equal(
         queue_mail_find(fixture->queue, MAIL_WAITING, "none", &identity, &descriptor, &error),
         QUEUE_FOUND_GONE);
     assert_int_equal(
         queue_mail_find(fixture->queue, MAIL_WAITING, "big", &identity, &descriptor, &error),
         QUEUE_FOUND_TOO_LARGE);
+}
+
+static void
+a_link_is_dropped_as_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    struct queue_move move = {.queue = fixture->queue, .target = MAIL_DROPPED};
+    struct queue_move *moves[] = {&move};
+    struct error error;
+    struct stat status;
+    int descriptor;
+
+    assert_int_equal(symlinkat("/etc/passwd", fixture->directory, "link"), 0);
+    assert_int_equal(
+        queue_mail_find(fixture->queue, MAIL_WAITING, "link", &move.identity, &descriptor, &error),
+        QUEUE_FOUND_OTHER);
+    queue_move(moves, 1);
+    assert_int_equal(move.result, QUEUE_DONE);
+    assert_int_equal(fstatat(fixture->directory, "drop/link", &status, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISLNK(status.st_mode));
+    assert_true(fixture_has_record(fixture, "drop", move.hash));
+}
+
+static void
+an_identity_leads_nowhere_else(void **state)
+{
+    static const char *const NAMES[] = {"", ".state", "..", "../a", "sent/a", "/a"};
+    struct fixture *fixture = *state;
+    struct queue_move move = {.queue = fixture->queue, .target = MAIL_SENT};
+    struct queue_move *moves[] = {&move};
+    struct mail_identity identity;
+
+    fixture_write(fixture, "a", "x");
+    move.identity = fixture_find(fixture, MAIL_WAITING, "a");
+    identity = move.identity;
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        snprintf(move.identity.name, sizeof(move.identity.name), "%s", NAMES[i]);
+        queue_move(moves, 1);
+        assert_int_equal(move.result, QUEUE_FAILED);
+        assert_non_null(strstr(move.error.text, "is no mail"));
+    }
+    memset(move.identity.name, 'a', sizeof(move.identity.name));
+    queue_move(moves, 1);
+    assert_int_equal(move.result, QUEUE_FAILED);
+    move.identity = identity;
+    move.identity.place = MAIL_STATE_COUNT;
+    queue_move(moves, 1);
+    assert_int_equal(move.result, QUEUE_FAILED);
+    assert_int_equal(queue_mail_hash(fixture->queue, &move.identity), 0);
 }
 
 static void
@@ -370,6 +419,8 @@ main(void)
         TEST(links_on_the_way_are_not_followed),
         TEST(only_mails_are_found),
         TEST(what_is_no_file_is_never_a_mail),
+        TEST(a_link_is_dropped_as_itself),
+        TEST(an_identity_leads_nowhere_else),
         TEST(a_sent_mail_leaves_no_record),
         TEST(a_record_keeps_any_octets),
         TEST(a_next_try_far_away_is_clamped),
