@@ -97,13 +97,16 @@ static const char *
 failure_words(const struct session *session, enum stage stage, CURLcode code)
 {
     if (session->dialogue.broken)
-        return "the relay sent a line that is no SMTP reply";
+        return session->dialogue.reader.problem;
     if (stage == STAGE_LOGIN && code == CURLE_LOGIN_DENIED)
         return session->settings->tls == TLS_NONE && !session->settings->plaintext_login
                    ? "the relay offers no login that is safe without TLS (see plaintext_login)"
                    : "the relay offers no login that smailer knows";
     if (session->dialogue.stage == STAGE_TLS && stage == STAGE_TLS && session->problem[0] == '\0')
         return "TLS could not be started";
+    /* "response reading failed (errno: 115)" */
+    if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
+        return "";
     return session->problem;
 }
 
@@ -202,13 +205,12 @@ drive(struct session *session, curl_socket_t socket, int what)
         return;
     curl_multi_socket_action(session->multi, socket, what, &running);
     renew_limit(session);
-    while ((message = curl_multi_info_read(session->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        evtimer_del(session->limit);
-        finish_connecting(session, message->data.result);
+    message = curl_multi_info_read(session->multi, &left);
+    /* libcurl would wait for a reply that makes sense until its time is up. */
+    if (message == NULL && !session->dialogue.broken)
         return;
-    }
+    evtimer_del(session->limit);
+    finish_connecting(session, message != NULL ? message->data.result : CURLE_WEIRD_SERVER_REPLY);
 }
 
 static void
