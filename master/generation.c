@@ -322,11 +322,11 @@ log_end(const struct process *process, const struct process_end *end, bool expec
             process->pid, end->reason);
 }
 
-/* Ended so, it will not start the next time either. */
+/* Ended so by itself before it was ready, it will not start the next time either. */
 static bool
 is_unable(const struct process_end *end)
 {
-    return end->status == EX_CONFIG || end->status == EX_NOPERM || end->status == EX_OSERR;
+    return end->status >= 0 || end->fault;
 }
 
 static void
@@ -339,7 +339,8 @@ report_unable(struct generation *generation, const struct process *process, pid_
 
     snprintf(words, sizeof(words), "smailer-%s cannot start: %s", role_name(process->role),
         known ? last : end->reason);
-    generation->events->unable(generation->context, end->status, words);
+    generation->events->unable(
+        generation->context, end->status > 0 ? end->status : EX_SOFTWARE, words);
 }
 
 static bool

@@ -18,7 +18,7 @@ struct generation;
 struct generation_events {
     /* Every program is ready, for the first time. */
     void (*ready)(void *context);
-    /* A program says that it cannot start at all; STATUS is what it ended with. */
+    /* A program ended before it was ready; STATUS is what it ended with. */
     void (*unable)(void *context, int status, const char *words);
     /* A program ended without which the others are worth nothing; WORKED: it had done a job. */
     void (*lost)(void *context, bool worked);

@@ -171,12 +171,18 @@ instance_listen(struct instance *instance, const char *run_directory, struct err
 }
 
 static void
-remove_path(char **path)
+remove_file(const char *path)
 {
-    if (*path != NULL && unlink(*path) != 0 && errno != ENOENT)
-        log_warn("remove %s: %s", *path, strerror(errno));
-    free(*path);
-    *path = NULL;
+    if (path != NULL && unlink(path) != 0 && errno != ENOENT)
+        log_warn("remove %s: %s", path, strerror(errno));
+}
+
+/* Names that were taken away, and that another master uses by now, are not this one's. */
+static bool
+owns_names(const struct instance *instance)
+{
+    return instance->pid_descriptor >= 0 &&
+           is_same_file(instance->pid_descriptor, instance->pid_path);
 }
 
 void
@@ -184,12 +190,15 @@ instance_release(struct instance *instance)
 {
     if (instance->listener >= 0)
         close(instance->listener);
-    remove_path(&instance->socket_path);
-    remove_path(&instance->second_pid_path);
-    if (instance->pid_descriptor >= 0) {
-        remove_path(&instance->pid_path);
-        close(instance->pid_descriptor);
+    if (owns_names(instance)) {
+        remove_file(instance->socket_path);
+        remove_file(instance->second_pid_path);
+        remove_file(instance->pid_path);
     }
+    if (instance->pid_descriptor >= 0)
+        close(instance->pid_descriptor);
+    free(instance->socket_path);
+    free(instance->second_pid_path);
     free(instance->pid_path);
     *instance = (struct instance){.pid_descriptor = -1, .listener = -1};
 }

@@ -15,6 +15,9 @@
 /* How much of a log's end is searched for a program's last words. */
 #define TAIL_SIZE 16384
 
+/* What stands before an error (see lib/log.c), and says nothing where it is one anyway. */
+#define ERROR_WORD "error: "
+
 /* The programs that have a log. */
 static const enum role LOGGED[] = {
     ROLE_MASTER, ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL};
@@ -187,6 +190,8 @@ logs_last_words(const struct logs *logs, enum role role, pid_t pid, char *words,
     if (found == NULL)
         return false;
     found += strlen(mark);
+    if (strncmp(found, ERROR_WORD, strlen(ERROR_WORD)) == 0)
+        found += strlen(ERROR_WORD);
     snprintf(words, size, "%.*s", (int)strcspn(found, "\n"), found);
     return true;
 }

@@ -33,7 +33,9 @@ serve(struct master *master)
 
     if (status == EX_OK)
         return supervisor_run(master);
-    daemon_report(&master->report, status, error.text);
+    if (status != EX_TEMPFAIL)
+        error_prefix(&error, "smailer-master");
+    snprintf(master->farewell, sizeof(master->farewell), "%s", error.text);
     return status;
 }
 
@@ -62,5 +64,7 @@ main(int argc, char **argv)
     else
         status = serve(&master);
     master_release(&master);
+    if (master.farewell[0] != '\0')
+        daemon_report(&master.report, status, master.farewell);
     return status;
 }

@@ -20,6 +20,7 @@ struct master {
     struct logs logs;
     struct instance instance;
     int report; /* to the process that waits for the start, or -1; see daemon.h */
+    char farewell[ERROR_TEXT_SIZE + 32]; /* why it could not start, for whoever started it */
 };
 
 /* Nothing is held. */

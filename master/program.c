@@ -23,6 +23,9 @@
 
 #define VARIABLE_COUNT (sizeof(VARIABLES) / sizeof(VARIABLES[0]))
 
+/* Where the programs are, seen from this one: in a checkout, and installed. */
+static const char *const PLACES[] = {"../libexec", "../libexec/smailer"};
+
 const enum role PROGRAM_ROLES[] = {ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL};
 const size_t PROGRAM_ROLE_COUNT = sizeof(PROGRAM_ROLES) / sizeof(PROGRAM_ROLES[0]);
 
@@ -40,9 +43,9 @@ open_executable(const char *directory, enum role role)
     return descriptor;
 }
 
-/* The directory beside the one this program was started from; NULL where that is unknown. */
+/* The directory that this program was started from; NULL where that is unknown. */
 static char *
-find_beside(void)
+find_own_directory(void)
 {
     char path[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -55,7 +58,7 @@ find_beside(void)
     if (slash == NULL)
         return NULL;
     *slash = '\0';
-    return memory_format("%s/../libexec", path);
+    return memory_copy_text(path);
 }
 
 static bool
@@ -74,20 +77,6 @@ open_all(struct programs *programs, const char *directory, struct error *error)
     return true;
 }
 
-static bool
-is_checkout(const char *beside)
-{
-    char *path;
-    bool is;
-
-    if (beside == NULL)
-        return false;
-    path = memory_format("%s/smailer-%s", beside, role_name(ROLE_QMGR));
-    is = access(path, F_OK) == 0;
-    free(path);
-    return is;
-}
-
 void
 programs_init(struct programs *programs)
 {
@@ -95,18 +84,37 @@ programs_init(struct programs *programs)
         programs->executables[i] = -1;
 }
 
+/* The first of the places that has a program, so that none that misses one is filled up with
+ * another version's. */
+static char *
+find_programs(void)
+{
+    char *own = find_own_directory();
+
+    for (size_t i = 0; own != NULL && i < sizeof(PLACES) / sizeof(PLACES[0]); i++) {
+        char *directory = memory_format("%s/%s", own, PLACES[i]);
+        int executable = open_executable(directory, ROLE_QMGR);
+
+        if (executable >= 0) {
+            close(executable);
+            free(own);
+            return directory;
+        }
+        free(directory);
+    }
+    free(own);
+    return memory_copy_text(LIBEXECDIR);
+}
+
 bool
 programs_open(struct programs *programs, struct error *error)
 {
-    char *beside = find_beside();
+    char *directory = find_programs();
     bool opened;
 
     programs_init(programs);
-    opened = beside != NULL && open_all(programs, beside, error);
-    /* A checkout that lacks one program must not take another version's. */
-    if (!opened && !is_checkout(beside))
-        opened = open_all(programs, LIBEXECDIR, error);
-    free(beside);
+    opened = open_all(programs, directory, error);
+    free(directory);
     return opened;
 }
 
@@ -145,8 +153,8 @@ program_find_rights(const struct configuration *configuration, enum role role,
         user = many_owners ? own : spool_user;
     }
     if (!privilege_lookup(user, &rights->user, error))
-        return error_prefix(error, "%s of smailer-%s", user == spool_user ? "spool_user" : "user",
-            role_name(role));
+        return error_prefix(
+            error, "%s of smailer-%s", user == spool_user ? "spool_user" : "user", role_name(role));
     return true;
 }
 

@@ -45,8 +45,8 @@ struct program_start {
 /* None is open. */
 void programs_init(struct programs *programs);
 
-/* Opens the programs: in ../libexec seen from this program's directory, or else where they were
- * installed. */
+/* Opens the programs: in ../libexec or ../libexec/smailer seen from this program's directory, or
+ * else in LIBEXECDIR. */
 bool programs_open(struct programs *programs, struct error *error);
 
 void programs_close(struct programs *programs);

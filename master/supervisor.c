@@ -94,7 +94,7 @@ notify(enum notify_state state)
         log_warn("%s", error.text);
 }
 
-/* Ends the start: STATUS and WORDS are for whoever began it. */
+/* Ends the start; WORDS are for whoever began it, once nothing is left of it. */
 static void
 give_up(struct supervisor *supervisor, int status, const char *words)
 {
@@ -104,7 +104,7 @@ give_up(struct supervisor *supervisor, int status, const char *words)
     supervisor->status = status;
     supervisor->plan = PLAN_END;
     if (master->report >= 0 || master->logs.to != LOG_TO_STDERR)
-        daemon_report(&master->report, status, words);
+        snprintf(master->farewell, sizeof(master->farewell), "smailer-master: %s", words);
 }
 
 /* ---- from one generation to the next ---- */
@@ -335,9 +335,8 @@ on_end_wish(evutil_socket_t number, short what, void *context)
     if (supervisor->plan != PLAN_END)
         log_info("ending");
     notify(NOTIFY_STOPPING);
-    if (supervisor->master->report >= 0)
-        daemon_report(&supervisor->master->report, EX_TEMPFAIL,
-            "smailer-master was ended before everything ran");
+    if (supervisor->master->report >= 0 && supervisor->plan != PLAN_END)
+        give_up(supervisor, EX_TEMPFAIL, "ended before everything ran");
     supervisor->plan = PLAN_END;
     if (supervisor->stage == STAGE_STARTING)
         end_generation(supervisor, 0);
