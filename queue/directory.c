@@ -165,6 +165,8 @@ make_temporary(struct queue *queue, int parent, const char *name, struct error *
         return error_errno(error, "open the new directory %s in %s", name, queue->path);
     done = directory_adorn(queue, descriptor, queue->mode, name, error);
     close(descriptor);
+    if (!done)
+        unlinkat(parent, TEMPORARY_DIRECTORY, AT_REMOVEDIR);
     return done;
 }
 
