@@ -88,8 +88,7 @@ read_version(struct reader *reader, char *text)
         note(reader, CONTROL_UNUSABLE, "the version is not a number", text);
     else if (version > CONTROL_FILE_VERSION)
         note(reader, CONTROL_LOST, "unsupported qf file version", text);
-    else
-        reader->file->version = (uint32_t)version;
+    reader->file->version = (uint32_t)(version > UINT32_MAX ? UINT32_MAX : version);
 }
 
 static void
