@@ -5,18 +5,14 @@
 
 #include <bsd/string.h>
 #include <curl/curl.h>
-#include <openssl/ssl.h>
 
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "smtp/dialogue.h"
 #include "smtp/session.h"
+#include "smtp/session_options.h"
 
 #define RELAY_SIZE 400
-
-/* Only these logins: libcurl would try Kerberos and NTLM first where a server offers them. */
-#define LOGINS "AUTH=CRAM-MD5;AUTH=PLAIN;AUTH=LOGIN"
-#define LOGINS_THAT_HIDE_THE_PASSWORD "AUTH=CRAM-MD5"
 
 struct session {
     struct event_base *base;
@@ -92,22 +88,45 @@ failed_stage(const struct session *session, CURLcode code)
     return session->tcp_connected ? session->dialogue.stage : STAGE_CONNECT;
 }
 
-/* What there is to say where the server itself said nothing. */
+/* What the operating system said when a connection failed; libcurl's words leave that out. */
 static const char *
-failure_words(const struct session *session, enum stage stage, CURLcode code)
+connect_words(struct session *session)
+{
+    long code = 0;
+
+    if (curl_easy_getinfo(session->easy, CURLINFO_OS_ERRNO, &code) == CURLE_OK && code != 0)
+        snprintf(session->problem, sizeof(session->problem), "connect to %s: %s",
+            session_relay(session), strerror((int)code));
+    return session->problem;
+}
+
+static const char *
+login_words(const struct session *session)
+{
+    return session->settings->tls == TLS_NONE && !session->settings->plaintext_login
+               ? "the relay offers no login that is safe without TLS (see plaintext_login)"
+               : "the relay offers no login that smailer knows";
+}
+
+/* What there is to say where the server itself said nothing; "": that the connection was lost. */
+static const char *
+failure_words(struct session *session, CURLcode code)
 {
     if (session->dialogue.broken)
         return session->dialogue.reader.problem;
-    if (stage == STAGE_LOGIN && code == CURLE_LOGIN_DENIED)
-        return session->settings->tls == TLS_NONE && !session->settings->plaintext_login
-                   ? "the relay offers no login that is safe without TLS (see plaintext_login)"
-                   : "the relay offers no login that smailer knows";
-    if (session->dialogue.stage == STAGE_TLS && stage == STAGE_TLS && session->problem[0] == '\0')
-        return "TLS could not be started";
-    /* "response reading failed (errno: 115)" */
-    if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
-        return "";
-    return session->problem;
+    switch (code) {
+    case CURLE_COULDNT_CONNECT:
+        return connect_words(session);
+    case CURLE_LOGIN_DENIED:
+        return login_words(session);
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+        return ""; /* libcurl: "response reading failed (errno: 115)" */
+    case CURLE_OPERATION_TIMEDOUT:
+        return "the relay did not answer in time";
+    default:
+        return session->problem[0] != '\0' ? session->problem : curl_easy_strerror(code);
+    }
 }
 
 static void
@@ -152,7 +171,7 @@ finish_connecting(struct session *session, CURLcode code)
 
     if (code != CURLE_OK) {
         stage = failed_stage(session, code);
-        fail(session, stage, reply, failure_words(session, stage, code));
+        fail(session, stage, reply, failure_words(session, code));
         return;
     }
     if (session->settings->user[0] != '\0' && (reply == NULL || reply->code != 235)) {
@@ -317,84 +336,22 @@ take_debug(CURL *easy, curl_infotype type, char *data, size_t length, void *cont
     return 0;
 }
 
-/* Before libcurl begins a handshake: its authorities are those that the parent loaded. */
-static CURLcode
-take_tls_context(CURL *easy, void *tls, void *context)
-{
-    struct session *session = context;
-
-    (void)easy;
-    SSL_CTX_set1_cert_store(tls, session->settings->authorities);
-    return CURLE_OK;
-}
-
 static void
-check(CURLcode code, const char *what)
+set_callbacks(struct session *session)
 {
-    if (code != CURLE_OK)
-        fatal(EX_SOFTWARE, "libcurl takes no %s: %s", what, curl_easy_strerror(code));
-}
+    CURL *easy = session->easy;
+    CURLM *multi = session->multi;
 
-#define SET(option, value) check(curl_easy_setopt(easy, CURLOPT_##option, value), #option)
-
-static void
-set_relay(CURL *easy, const struct session_settings *settings)
-{
-    const char *scheme = settings->tls == TLS_SMTPS ? "smtps" : "smtp";
-    bool numeric = strchr(settings->host, ':') != NULL;
-    char *url = memory_format("%s://%s%s%s:%u/%s", scheme, numeric ? "[" : "", settings->host,
-        numeric ? "]" : "", settings->port, settings->local_name);
-
-    SET(URL, url);
-    free(url);
-    SET(CONNECT_ONLY, 1L);
-    SET(PROTOCOLS_STR, "smtp,smtps");
-    SET(PROXY, "");
-    SET(NOSIGNAL, 1L);
-    SET(TCP_NODELAY, 1L);
-    SET(CONNECTTIMEOUT_MS, (long)settings->connect_timeout);
-    SET(SERVER_RESPONSE_TIMEOUT, (long)(settings->timeout / 1000 + 2));
-}
-
-static void
-set_tls(CURL *easy, struct session *session)
-{
-    SET(USE_SSL, session->settings->tls == TLS_NONE ? (long)CURLUSESSL_NONE : (long)CURLUSESSL_ALL);
-    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(SSL_VERIFYPEER, 1L);
-    SET(SSL_VERIFYHOST, 2L);
-    SET(CAINFO, NULL);
-    SET(CAPATH, NULL);
-    SET(SSL_SESSIONID_CACHE, 0L);
-    SET(SSL_CTX_FUNCTION, take_tls_context);
-    SET(SSL_CTX_DATA, session);
-}
-
-static void
-set_login(CURL *easy, const struct session_settings *settings)
-{
-    bool hidden = settings->tls == TLS_NONE && !settings->plaintext_login;
-
-    if (settings->user[0] == '\0')
-        return;
-    SET(USERNAME, settings->user);
-    SET(PASSWORD, settings->password);
-    SET(LOGIN_OPTIONS, hidden ? LOGINS_THAT_HIDE_THE_PASSWORD : LOGINS);
-}
-
-static void
-set_callbacks(CURL *easy, struct session *session)
-{
-    SET(ERRORBUFFER, session->problem);
-    SET(HEADERFUNCTION, take_header);
-    SET(HEADERDATA, session);
-    SET(DEBUGFUNCTION, take_debug);
-    SET(DEBUGDATA, session);
-    SET(VERBOSE, 1L);
-    curl_multi_setopt(session->multi, CURLMOPT_SOCKETFUNCTION, watch_curl_socket);
-    curl_multi_setopt(session->multi, CURLMOPT_SOCKETDATA, session);
-    curl_multi_setopt(session->multi, CURLMOPT_TIMERFUNCTION, set_curl_timer);
-    curl_multi_setopt(session->multi, CURLMOPT_TIMERDATA, session);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, session->problem);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, session);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, take_debug);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, session);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_curl_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, session);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_curl_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, session);
 }
 
 struct session *
@@ -414,10 +371,8 @@ session_open(struct event_base *base, const struct session_settings *settings,
     session->curl_timer = new_event(session, -1, 0, on_curl_timer);
     session->limit = new_event(session, -1, 0, on_limit);
     dialogue_init(&session->dialogue);
-    set_relay(session->easy, settings);
-    set_tls(session->easy, session);
-    set_login(session->easy, settings);
-    set_callbacks(session->easy, session);
+    session_set_options(session->easy, settings);
+    set_callbacks(session);
     start_timer(session->limit, settings->connect_timeout + settings->timeout);
     if (curl_multi_add_handle(session->multi, session->easy) != CURLM_OK)
         fatal(EX_OSERR, "libcurl takes no session");
