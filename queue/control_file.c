@@ -136,7 +136,6 @@ read_flags(struct reader *reader, char *text)
 static void
 read_status(struct reader *reader, char *text)
 {
-    trim_end(text);
     if (reader->file->sender == NULL)
         reader->file->status = text;
     else

@@ -35,7 +35,8 @@ read_file(const char *path, size_t *length)
     return text;
 }
 
-/* TEXT without the blanks around it and without line ends, tabs shown. */
+/* TEXT without the blanks around it and without line ends; tabs, and $ for a macro's octet, are
+ * shown. */
 static void
 show(FILE *stream, const char *text)
 {
@@ -47,7 +48,7 @@ show(FILE *stream, const char *text)
     text += strspn(text, " \t\n");
     for (size_t i = 0; text[i] != '\0' && i < sizeof(shown) / 2; i++)
         if (text[i] != '\n')
-            shown[used++] = text[i];
+            shown[used++] = text[i] == '\201' && text[i + 1] == 'g' ? '$' : text[i];
     while (used > 0 && (shown[used - 1] == ' ' || shown[used - 1] == '\t'))
         used--;
     if (used > VALUE_MAX)
