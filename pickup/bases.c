@@ -71,7 +71,7 @@ open_queue(struct base *base)
         .path = settings->path,
         .pattern = settings->pattern,
         .max_message_size = (uint64_t)configuration->settings.max_message_size,
-        .retry_interval = INT64_MAX,
+        .retry_interval = settings->interval,
     };
     struct error error;
 
