@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sysexits.h>
 #include <time.h>
@@ -212,6 +213,9 @@ static void
 handle_log(struct channel *from, const struct message *message)
 {
     (void)from;
+    /* What libc itself has to say goes there too, and the old file is let go. */
+    if (message->log.target == LOG_TARGET_FILE && dup2(message->log.log, STDERR_FILENO) < 0)
+        log_warn("take the log as standard error: %s", strerror(errno));
     log_redirect(message->log.log, (enum log_target)message->log.target);
 }
 
@@ -289,10 +293,11 @@ open_base(void)
 int
 service_main(const struct service *service, int argc, char **argv)
 {
-    (void)argv;
     log_open(role_name(service->role));
     if (argc != 1)
         fatal(EX_USAGE, "this program is started by smailer-master, without arguments");
+    /* Executed by its descriptor, it would be called after that. */
+    prctl(PR_SET_NAME, argv[0]);
     fix_time_zone();
     ignore_signals();
     process.service = service;
