@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/mail_id.h"
 #include "lib/service.h"
+#include "queue/queue.h"
 
 /* Entries of one listing in flight at once, and how many are granted in one message. */
 #define WINDOW 256
@@ -135,17 +136,18 @@ show(const struct listing *listing, const struct message_found *found,
 {
     const struct queue_settings *queue = base_find(found->queue);
     char id[MAIL_ID_SIZE];
-    struct message entry = {MESSAGE_ENTRY, .entry = {.state = found->state,
-                                               .attempts = found->attempts,
-                                               .size = found->size,
-                                               .mtime_ns = found->mtime_ns,
-                                               .time = listed->time,
-                                               .next_try = found->next_try,
-                                               .id = id,
-                                               .file = found->name,
-                                               .sender = listed->sender,
-                                               .recipients = listed->recipients,
-                                               .subject = listed->subject}};
+    struct message entry = {
+        MESSAGE_ENTRY, .entry = {.state = found->state,
+                           .attempts = found->attempts,
+                           .size = found->size,
+                           .mtime_ns = found->mtime_ns,
+                           .time = listed->time,
+                           .next_try = found->state == MAIL_DEFERRED ? found->next_try : 0,
+                           .id = id,
+                           .file = found->name,
+                           .sender = listed->sender,
+                           .recipients = listed->recipients,
+                           .subject = listed->subject}};
 
     if (queue == NULL)
         return;
