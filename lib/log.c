@@ -63,8 +63,8 @@ log_redirect(int descriptor, enum log_target target)
 {
     /* The number stays and what is behind it changes, for another thread may be writing just now;
      * standard error keeps its own, and is never closed. */
-    if (descriptor > STDERR_FILENO && journal.descriptor > STDERR_FILENO && journal.descriptor != descriptor &&
-        dup3(descriptor, journal.descriptor, O_CLOEXEC) >= 0)
+    if (descriptor > STDERR_FILENO && journal.descriptor > STDERR_FILENO &&
+        journal.descriptor != descriptor && dup3(descriptor, journal.descriptor, O_CLOEXEC) >= 0)
         close(descriptor);
     else
         journal.descriptor = descriptor;
