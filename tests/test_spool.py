@@ -33,13 +33,13 @@ def dropped(smailer, base, name, reason):
     """NAME was dropped, and REASON stands in its record and in the log."""
     smailer.wait_for_file(base, "drop", name)
     assert re.search(reason, base.record("drop", name)), base.record("drop", name)
-    assert smailer.log_lines(rf"{ID}: .*status=dropped .*{reason}"), smailer.tail()
+    assert smailer.log_lines(rf"{ID}: .*status=dropped .*(?:{reason})"), smailer.tail()
 
 
 def deferred(smailer, base, name, reason):
     smailer.wait_for_file(base, "defer", name)
     assert re.search(reason, base.record("defer", name)), base.record("defer", name)
-    assert smailer.log_lines(rf"{ID}: .*status=deferred .*{reason}"), smailer.tail()
+    assert smailer.log_lines(rf"{ID}: .*status=deferred .*(?:{reason})"), smailer.tail()
 
 
 # What arrives, and where
@@ -165,7 +165,7 @@ def test_deferred_while_the_relay_is_down_and_sent_when_it_is_back(smailer, make
     base = instance.base
     name = base.drop()
     before = time.time()
-    deferred(instance, base, name, "(?i)refused")
+    deferred(instance, base, name, "(?i:refused)")
     [record] = base.records("defer")
     next_try = base.path("defer", f".state/{record}").stat().st_mtime
     assert before - 1 <= next_try <= time.time() + 3
@@ -206,7 +206,7 @@ def test_attempts_count_while_the_relay_is_down(smailer, make_relay):
     relay.down()
     instance = smailer({FOO: relay}, retry_interval="1s", probe_interval="1s", max_attempts=3)
     name = instance.base.drop()
-    dropped(instance, instance.base, name, "(?i)refused")
+    dropped(instance, instance.base, name, "(?i:refused)")
 
 
 def test_attempts_are_kept_over_a_restart(smailer, make_relay):
@@ -626,7 +626,7 @@ def test_a_bad_item_is_dropped_by_itself(smailer, relay):
     instance.wait_for_count(base, "sent", 2)
     instance.wait_for_count(base, "drop", 1)
     assert base.files("sent") == ["list.0001.xml", "list.0003.xml"]
-    dropped(instance, base, "list.0002.xml", "(?i)address")
+    dropped(instance, base, "list.0002.xml", "(?i:address)")
     assert base.leftovers() == []
 
 
@@ -725,11 +725,8 @@ def test_administrator_may_move_files_back(smailer, make_relay):
     os.rename(base.path("drop", never), base.path("", never))
     sent(instance, base, later)
     sent(instance, base, never)
-    # A record without its file is swept, though not while its mail may be on its way.
-    for state in ("defer", "drop"):
-        for name in base.records(state):
-            os.utime(base.path(state, f".state/{name}"), ns=(old(), old()))
-    wait_for(lambda: not base.records("defer") and not base.records("drop"), 20,
+    # A record without its file is swept, once it is a minute old: its mail may be on its way.
+    wait_for(lambda: not base.records("defer") and not base.records("drop"), 90,
              lambda: f"the records to be swept: {base.records('defer')} {base.records('drop')}")
 
 
