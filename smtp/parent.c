@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -92,6 +94,20 @@ load_in_thread(void *configuration)
     return NULL;
 }
 
+/* A thread that was joined may be listed for a moment still, and the sandbox wants to see one. */
+static void
+wait_until_alone(void)
+{
+    static const struct timespec MOMENT = {.tv_nsec = 100000};
+    struct stat threads;
+
+    for (int i = 0; i < 10000; i++) {
+        if (stat("/proc/self/task", &threads) != 0 || threads.st_nlink <= 3)
+            return;
+        nanosleep(&MOMENT, NULL);
+    }
+}
+
 /* A thread has an arena of its own: what libc keeps for the certificates, and the holes that
  * reading them left, stay out of the heap that the workers go on with. That spares each of them
  * half a megabyte of pages written to. */
@@ -104,6 +120,7 @@ load_apart(struct error *error)
             0 ||
         pthread_join(thread, NULL) != 0)
         return error_set(error, "start a thread to read the certificates");
+    wait_until_alone();
     return true;
 }
 
