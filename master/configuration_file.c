@@ -171,6 +171,19 @@ accounts_load(const struct load *load, struct error *error)
 }
 
 bool
+configuration_load_main(
+    const char *directory, struct configuration *configuration, struct error *error)
+{
+    const struct load load = {.directory = directory, .configuration = configuration};
+
+    configuration_init(configuration);
+    if (user_defaults_set(&configuration->settings, error) && main_load(&load, error))
+        return true;
+    configuration_free(configuration);
+    return false;
+}
+
+bool
 configuration_load(const char *directory, struct configuration *configuration,
     struct secrets *secrets, struct error *error)
 {

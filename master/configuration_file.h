@@ -18,6 +18,11 @@
 bool configuration_load(const char *directory, struct configuration *configuration,
     struct secrets *secrets, struct error *error);
 
+/* main.cf alone, for whoever may not read the other files; CONFIGURATION is as for
+ * configuration_load. */
+bool configuration_load_main(
+    const char *directory, struct configuration *configuration, struct error *error);
+
 /* False where root starts smailer and a user that the configuration names does not exist. */
 bool configuration_check_users(const struct configuration *configuration, struct error *error);
 

@@ -12,17 +12,35 @@
 #include "master/queues.h"
 #include "master/supervisor.h"
 
+static int
+end_output(void)
+{
+    return fflush(stdout) == 0 && ferror(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
 /* Shows what the configuration says, in place of serving. */
 static int
-print_configuration(struct configuration *configuration, bool only_run_directory)
+print_configuration(struct configuration *configuration)
 {
-    if (only_run_directory)
-        puts(configuration->settings.run_directory);
-    else {
-        queues_find(configuration, true);
-        configuration_print(configuration, stdout);
+    queues_find(configuration, true);
+    configuration_print(configuration, stdout);
+    return end_output();
+}
+
+/* For smailer(1), whose caller need not be allowed to read of accounts. */
+static int
+print_run_directory(const struct options *options)
+{
+    struct configuration configuration;
+    struct error error;
+
+    if (!configuration_load_main(options->configuration_directory, &configuration, &error)) {
+        fprintf(stderr, "smailer-master: %s\n", error.text);
+        return EX_CONFIG;
     }
-    return fflush(stdout) == 0 && ferror(stdout) == 0 ? EX_OK : EX_IOERR;
+    puts(configuration.settings.run_directory);
+    configuration_free(&configuration);
+    return end_output();
 }
 
 static int
@@ -54,13 +72,18 @@ main(int argc, char **argv)
         options_free(&master.options);
         return status;
     }
+    if (master.options.print_run_directory) {
+        status = print_run_directory(&master.options);
+        options_free(&master.options);
+        return status;
+    }
     if (!master_load(&master.options, &master.configuration, &master.secrets, &error)) {
         fprintf(stderr, "smailer-master: %s\n", error.text);
         options_free(&master.options);
         return EX_CONFIG;
     }
-    if (master.options.check || master.options.print_run_directory)
-        status = print_configuration(&master.configuration, master.options.print_run_directory);
+    if (master.options.check)
+        status = print_configuration(&master.configuration);
     else
         status = serve(&master);
     master_release(&master);
