@@ -89,8 +89,8 @@ static const struct section {
     struct column columns[TABLE_COLUMNS_MAX];
 } SECTIONS[] = {
     {"programs", "Programs",
-        {{"program", "program", COLUMN_TEXT}, {"instance", "instance", COLUMN_NUMBER},
-            {"pid", "pid", COLUMN_NUMBER}, {"generation", "generation", COLUMN_NUMBER},
+        {{"program", "program", COLUMN_TEXT}, {"pid", "pid", COLUMN_NUMBER},
+            {"instance", "instance", COLUMN_NUMBER}, {"generation", "generation", COLUMN_NUMBER},
             {"age", "up", COLUMN_AGE}, {"restarts", "restarts", COLUMN_NUMBER},
             {NULL, NULL, COLUMN_TEXT}}},
     {"workers", "Connections",
