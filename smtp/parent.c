@@ -8,7 +8,6 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,7 +64,7 @@ static void
 load_all_authorities(const struct configuration *configuration)
 {
     parent.system_authorities = load_authorities("");
-    parent.authorities = memory_new(configuration->account_count, sizeof(*parent.authorities));
+    parent.authorities = memory_new(configuration->account_count, sizeof(X509_STORE *));
     for (size_t i = 0; i < configuration->account_count; i++) {
         const char *path = configuration->accounts[i].ca_file;
 

@@ -23,7 +23,7 @@ add_words(struct reply *reply, const char *text, size_t length)
     if (length > room)
         length = room;
     for (size_t i = 0; i < length; i++)
-        reply->words[reply->length++] = text[i] == '\0' ? '?' : text[i];
+        reply->words[reply->length++] = (char)(text[i] == '\0' ? '?' : text[i]);
     reply->words[reply->length] = '\0';
 }
 
@@ -40,6 +40,12 @@ line_code(const char *line, size_t length)
     return code >= 200 && code < 600 ? code : 0;
 }
 
+static bool
+is_same(struct enhanced_code one, struct enhanced_code other)
+{
+    return one.class == other.class && one.subject == other.subject && one.detail == other.detail;
+}
+
 /* Adds the text behind the code of a line; where it repeats the enhanced code, without that. */
 static void
 add_text(struct reply *reply, const char *text, size_t length, bool first)
@@ -49,7 +55,7 @@ add_text(struct reply *reply, const char *text, size_t length, bool first)
 
     if (enhanced.class != reply->code / 100)
         skipped = 0;
-    if (skipped > 0 && !first && memcmp(&enhanced, &reply->enhanced, sizeof(enhanced)) == 0) {
+    if (skipped > 0 && !first && is_same(enhanced, reply->enhanced)) {
         text += skipped;
         length -= skipped;
     } else if (skipped > 0 && reply->enhanced.class == 0) {

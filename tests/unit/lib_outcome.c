@@ -101,6 +101,20 @@ every_row_decides(void **state)
     }
 }
 
+/* The scheduler decides again from what the worker tells it. */
+static void
+the_decision_stands_when_it_is_made_again(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct decision first = outcome_decide(CASES[i].stage, CASES[i].code, CASES[i].enhanced);
+        struct decision second = outcome_decide(CASES[i].stage, CASES[i].code, first.enhanced);
+
+        assert_int_equal(first.outcome, second.outcome);
+        assert_string_equal(first.reason, second.reason);
+    }
+}
+
 static void
 reasons_are_for_people(void **state)
 {
@@ -189,6 +203,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_decides),
+        cmocka_unit_test(the_decision_stands_when_it_is_made_again),
         cmocka_unit_test(reasons_are_for_people),
         cmocka_unit_test(a_code_the_server_gave_is_kept),
         cmocka_unit_test(every_stage_and_outcome_has_a_name),
