@@ -64,6 +64,8 @@ directory_trusts(const struct queue *queue, uid_t owner)
 void
 directory_touch(struct queue *queue, enum directory directory)
 {
+    if (queue->kind->single_directory)
+        directory = DIRECTORY_QUEUE;
     queue->touched |= 1U << directory;
 }
 
@@ -224,6 +226,8 @@ directory_get(struct queue *queue, enum directory directory, struct error *error
 {
     int parent;
 
+    if (queue->kind->single_directory)
+        directory = DIRECTORY_QUEUE;
     if (queue->directories[directory] >= 0)
         return queue->directories[directory];
     parent = directory_get(queue, LAYOUT[directory].parent, error);
@@ -252,6 +256,8 @@ directory_refresh(struct queue *queue, struct error *error)
 {
     bool done = true;
 
+    if (queue->kind->single_directory)
+        return true;
     for (enum directory each = DIRECTORY_STATE; each < DIRECTORY_COUNT; each++) {
         if (queue->directories[each] >= 0 && !is_current(queue, each)) {
             close(queue->directories[each]);

@@ -34,6 +34,14 @@ find_names(struct queue *queue, enum directory directory, struct error *error)
     return names;
 }
 
+/* Only where mails are rewritten instead of moved is there such a thing as a held one. */
+static bool
+has_place(const struct queue *queue, enum mail_state place)
+{
+    return queue->kind->single_directory ? place != MAIL_SENT && place != MAIL_DROPPED
+                                         : place != MAIL_HELD;
+}
+
 struct queue_scan *
 queue_scan_open(struct queue *queue, enum mail_state place, struct error *error)
 {
@@ -43,7 +51,8 @@ queue_scan_open(struct queue *queue, enum mail_state place, struct error *error)
 
     if (!directory_refresh(queue, error))
         return NULL;
-    names = find_names(queue, directory_of(place), &local);
+    local.code = ENOENT;
+    names = has_place(queue, place) ? find_names(queue, directory_of(place), &local) : NULL;
     if (names == NULL && local.code != ENOENT) {
         if (error != NULL)
             *error = local;
@@ -68,6 +77,15 @@ is_directory(const struct queue_scan *scan, const struct dirent *entry)
            S_ISDIR(status.st_mode);
 }
 
+static bool
+is_name(const struct queue_scan *scan, const char *name)
+{
+    const struct queue_kind *kind = scan->queue->kind;
+
+    return kind->name_is_in != NULL ? kind->name_is_in(scan->queue, scan->place, name)
+                                    : kind->name_is_mail(scan->queue, name);
+}
+
 bool
 queue_scan_next(struct queue_scan *scan, char name[QUEUE_NAME_SIZE], struct error *error)
 {
@@ -84,7 +102,7 @@ queue_scan_next(struct queue_scan *scan, char name[QUEUE_NAME_SIZE], struct erro
                 directory_name(directory_of(scan->place)));
         if (entry == NULL)
             return false;
-        if (queue_name_is_mail(scan->queue, entry->d_name) && !is_directory(scan, entry)) {
+        if (is_name(scan, entry->d_name) && !is_directory(scan, entry)) {
             memcpy(name, entry->d_name, strlen(entry->d_name) + 1);
             return true;
         }
@@ -108,6 +126,8 @@ find_identify(struct mail_identity *identity, const struct stat *status)
     identity->inode = status->st_ino;
     identity->size = (uint64_t)status->st_size;
     identity->mtime_ns = (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
+    identity->order[0] = identity->mtime_ns;
+    identity->order[1] = 0;
 }
 
 bool
@@ -166,10 +186,25 @@ open_mail(struct queue *queue, int parent, struct mail_identity *identity, int *
         return errno == ENOENT ? QUEUE_FOUND_GONE : fail(queue, identity, error);
     found = fstat(opened, &status) == 0 ? judge(queue, &status, identity)
                                         : fail(queue, identity, error);
+    if (found == QUEUE_FOUND && queue->kind->is_in_place != NULL &&
+        !queue->kind->is_in_place(queue, identity, opened))
+        found = QUEUE_FOUND_GONE;
     if (found == QUEUE_FOUND)
         *descriptor = opened;
     else
         close(opened);
+    return found;
+}
+
+/* Its place cannot be told from its name. */
+static enum queue_found
+look_inside(struct queue *queue, int parent, struct mail_identity *identity, struct error *error)
+{
+    int descriptor = -1;
+    enum queue_found found = open_mail(queue, parent, identity, &descriptor, error);
+
+    if (descriptor >= 0)
+        close(descriptor);
     return found;
 }
 
@@ -183,15 +218,19 @@ queue_mail_find(struct queue *queue, enum mail_state place, const char *name,
     memset(identity, 0, sizeof(*identity));
     identity->place = place;
     if (strlcpy(identity->name, name, QUEUE_NAME_SIZE) >= QUEUE_NAME_SIZE ||
-        !mail_identity_is_valid(identity))
+        !mail_identity_is_valid(identity) || !has_place(queue, place))
         return QUEUE_FOUND_GONE;
     parent = directory_get(queue, directory_of(place), &missing);
     if (parent < 0 && error != NULL)
         *error = missing;
     if (parent < 0)
         return missing.code == ENOENT ? QUEUE_FOUND_GONE : QUEUE_FOUND_FAILED;
+    if (queue->kind->name_is_in != NULL && !queue->kind->name_is_in(queue, place, name))
+        return QUEUE_FOUND_GONE;
     if (descriptor != NULL)
         return open_mail(queue, parent, identity, descriptor, error);
+    if (queue->kind->is_in_place != NULL)
+        return look_inside(queue, parent, identity, error);
     return look_at(queue, parent, identity, error);
 }
 

@@ -35,9 +35,20 @@ struct queue_kind {
     bool (*move_prepare)(struct queue_move *move);
     void (*move_commit)(struct queue_move *move);
     void (*move_abandon)(struct queue_move *move);
+
+    /* The rest is for a kind that has one directory for all states, and whose mails are rewritten
+     * instead of moved (mqueue_take, ...). */
+    bool single_directory;
+    /* Whether a file called NAME may be a mail in PLACE. */
+    bool (*name_is_in)(const struct queue *queue, enum mail_state place, const char *name);
+    /* Whether the mail of IDENTITY, open for reading, is in its place; fills in its order. */
+    bool (*is_in_place)(struct queue *queue, struct mail_identity *identity, int descriptor);
+    /* All that was changed is on the disk. */
+    void (*synced)(struct queue *queue);
 };
 
 extern const struct queue_kind QUEUE_SPOOL;
+extern const struct queue_kind QUEUE_MQUEUE;
 
 struct queue {
     const struct queue_kind *kind;
@@ -47,6 +58,8 @@ struct queue {
     char *pattern;
     uint64_t max_message_size;
     int64_t retry_interval;
+    int64_t expire;
+    int64_t warn_after;
     bool writable;
     int directories[DIRECTORY_COUNT]; /* -1: not open */
     dev_t device;
@@ -58,6 +71,10 @@ struct queue {
     bool distrusted; /* a sync failed, and nothing worked since */
     int64_t probed; /* when that was last tried; ms of the monotonic clock */
     struct error distrust;
+    /* Of an mqueue: data files without their control file, to be removed once it is gone for good.
+     */
+    char (*doomed)[QUEUE_NAME_SIZE];
+    size_t doomed_count;
 };
 
 #endif

@@ -15,7 +15,7 @@
 #define PROBE_BEFORE ".smailer.probe"
 #define PROBE_AFTER ".smailer.probed"
 
-static const struct queue_kind *const KINDS[] = {&QUEUE_SPOOL};
+static const struct queue_kind *const KINDS[] = {&QUEUE_SPOOL, &QUEUE_MQUEUE};
 
 #define MAIL_STATE_NAME(value, name) [(value)] = (name),
 static const char *const STATE_NAMES[] = {MAIL_STATES(MAIL_STATE_NAME)};
@@ -40,7 +40,7 @@ mail_state_parse(const char *name, enum mail_state *state)
 bool
 mail_identity_is_valid(const struct mail_identity *identity)
 {
-    return (unsigned int)identity->place < MAIL_HELD && identity->name[0] != '\0' &&
+    return (unsigned int)identity->place < MAIL_STATE_COUNT && identity->name[0] != '\0' &&
            identity->name[0] != '.' && memchr(identity->name, '\0', QUEUE_NAME_SIZE) != NULL &&
            strchr(identity->name, '/') == NULL;
 }
@@ -66,6 +66,8 @@ queue_new(const struct queue_kind *kind, const struct queue_options *options)
     queue->pattern = memory_copy_text(options->pattern != NULL ? options->pattern : "*");
     queue->max_message_size = options->max_message_size;
     queue->retry_interval = options->retry_interval;
+    queue->expire = options->expire;
+    queue->warn_after = options->warn_after;
     queue->writable = options->writable;
     for (size_t i = 0; i < DIRECTORY_COUNT; i++)
         queue->directories[i] = -1;
@@ -109,7 +111,7 @@ lock_directory(struct queue *queue, struct error *error)
 static bool
 test_rename(struct queue *queue, struct error *error)
 {
-    int directory = queue->directories[DIRECTORY_STATE];
+    int directory = directory_get(queue, DIRECTORY_STATE, error);
     int descriptor = openat(
         directory, PROBE_BEFORE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -159,6 +161,7 @@ queue_close(struct queue *queue)
     free(queue->sid);
     free(queue->path);
     free(queue->pattern);
+    free(queue->doomed);
     free(queue);
 }
 

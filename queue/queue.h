@@ -41,12 +41,13 @@ bool mail_state_parse(const char *name, enum mail_state *state);
 
 /* Which file a mail is. Where any of it differs, it is another mail. */
 struct mail_identity {
-    enum mail_state place; /* where it lies; not MAIL_HELD */
+    enum mail_state place; /* where it lies; MAIL_HELD only in an mqueue */
     char name[QUEUE_NAME_SIZE];
     uint64_t device;
     uint64_t inode;
     uint64_t size; /* octets */
     int64_t mtime_ns; /* nanoseconds since the epoch */
+    int64_t order[2]; /* who goes first: the smaller one; where equal, by the second number */
 };
 
 /* False where it cannot be any mail's: its name or place may come from another process, and must
@@ -78,10 +79,12 @@ struct queue_options {
     const char *pattern; /* fnmatch(3): which names are mails; NULL: all */
     uint64_t max_message_size;
     int64_t retry_interval; /* ms; next tries farther away are clamped to it */
+    int64_t expire; /* ms; an mqueue's mails are given up at that age */
+    int64_t warn_after; /* ms; and their senders warned, 0: never */
     bool writable; /* for qmgr: lock it, make what is missing, test what it needs */
 };
 
-/* The kind called NAME ("spool"), NULL where there is none. */
+/* The kind called NAME ("spool", "mqueue"), NULL where there is none. */
 const struct queue_kind *queue_kind_find(const char *name);
 
 /* Opens the queue (copies all that OPTIONS points to). NULL with the reason where it cannot be
@@ -121,6 +124,11 @@ enum queue_found {
  * caller's; DESCRIPTOR may be NULL where only the identity is wanted (which opens nothing). */
 enum queue_found queue_mail_find(struct queue *queue, enum mail_state place, const char *name,
     struct mail_identity *identity, int *descriptor, struct error *error);
+
+/* Opens what belongs to the mail beside its own file (an mqueue's data file). *DESCRIPTOR is the
+ * caller's, or -1 where mails of this kind have no such thing. */
+enum queue_found queue_mail_find_data(struct queue *queue, const struct mail_identity *identity,
+    int *descriptor, uint64_t *size, struct error *error);
 
 /* The hash in the mail's id. It comes from the file's first name and its mtime, and outlives new
  * names and places. */

@@ -146,6 +146,8 @@ enum queue_result
 queue_recovery_step(struct queue_recovery *recovery, int64_t now, size_t limit, struct error *error)
 {
     memset(error, 0, sizeof(*error));
+    if (recovery->queue->kind->single_directory)
+        return QUEUE_DONE;
     return recovery->step(recovery, now, limit, error);
 }
 

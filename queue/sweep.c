@@ -159,7 +159,7 @@ queue_sweep_step(struct queue_sweep *sweep, int64_t now, size_t limit, struct er
     const struct dirent *entry;
 
     memset(error, 0, sizeof(*error));
-    if (sweep->phase == PHASE_COUNT)
+    if (sweep->phase == PHASE_COUNT || sweep->queue->kind->single_directory)
         return QUEUE_DONE;
     if (!sync_trusts(sweep->queue, error))
         return QUEUE_FAILED;

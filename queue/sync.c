@@ -204,6 +204,9 @@ queue_sync(struct queue *queues[], size_t count, struct error *error)
         size_t group = gather_file_system(queues, count);
 
         done &= sync_group(queues, group, done ? error : NULL);
+        for (size_t i = 0; i < group; i++)
+            if (queues[i]->touched == 0 && queues[i]->kind->synced != NULL)
+                queues[i]->kind->synced(queues[i]);
         queues += group;
         count -= group;
     }

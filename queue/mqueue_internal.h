@@ -1,0 +1,44 @@
+/*
+ * What the files of the kind "mqueue" share. Nobody else includes it.
+ */
+#ifndef SMAILER_QUEUE_MQUEUE_INTERNAL_H
+#define SMAILER_QUEUE_MQUEUE_INTERNAL_H
+
+#include "queue/directory.h"
+#include "queue/mqueue.h"
+
+struct mqueue_job {
+    struct queue *queue;
+    char id[MQUEUE_ID_SIZE];
+    char name[QUEUE_NAME_SIZE]; /* of its control file */
+    int descriptor; /* of it, which has the locks */
+    struct control_file control;
+    int64_t attempts; /* before this one, as the next */
+    int64_t priority;
+};
+
+/* "tf" and the id. */
+void mqueue_name(char name[QUEUE_NAME_SIZE], char letter, const char *id);
+
+/* Reads and parses the control file DESCRIPTOR. */
+enum control_state mqueue_read(int descriptor, struct control_file *control, struct error *error);
+
+/* Locks DESCRIPTOR as sendmail does, in both ways. False where somebody else has it. */
+bool mqueue_lock(int descriptor);
+
+/* Writes CONTROL as the new file tfID, synced and locked; its descriptor, or -1. */
+int mqueue_write(
+    struct queue *queue, const char *id, const struct control_file *control, struct error *error);
+
+/* Faults of programs over the job so far; 0 removes what is remembered of them. */
+uint32_t mqueue_strikes(struct queue *queue, const char *id);
+bool mqueue_set_strikes(struct queue *queue, const char *id, uint32_t strikes, struct error *error);
+
+/* Takes those who leave out of CONTROL, and notes why the rest is deferred. The texts are
+ * DECISION's. Twice is the same as once. */
+void mqueue_apply(struct control_file *control, const struct mqueue_decision *decision);
+
+/* The job's control file is gone: its data goes once that is on the disk. */
+void mqueue_doom(struct queue *queue, const char *id);
+
+#endif
