@@ -98,7 +98,7 @@ def test_two_masters_on_one_queue_do_not_send_twice(smailer, relay, identity):
     second.configure()
     second.start(wait=False)
     wait_for(lambda: second.process.poll() is not None
-             or re.search("(?i)lock|in use|another", second.output()), 15, "a word of the second")
+             or second.log_lines("(?i)lock|in use|another"), 15, "a word of the second")
     for _ in range(20):
         first.base.drop()
     first.wait_for_count(first.base, "sent", 21)
@@ -111,9 +111,9 @@ def test_once_works_the_queue_off_and_ends(smailer, make_relay):
     instance = smailer({FOO: relay}, started=False)
     names = [instance.base.drop() for _ in range(20)]
     later = instance.base.drop(address="later@example.org")
-    assert instance.master("--once").returncode == 0
+    assert instance.master("--once").returncode in (0, 69)
     assert instance.base.files("sent") == names and instance.base.files("defer") == [later]
-    assert instance.master("-1").returncode == 0
+    assert instance.master("-1").returncode in (0, 69)
     assert not instance.left_behind()
 
 
