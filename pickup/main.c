@@ -71,6 +71,21 @@ handle_parse_room(struct channel *from, const struct message *message)
     listing_pump();
 }
 
+/* A run wakes bases, which nothing else may do for a while. */
+static void
+handle_run(struct channel *from, const struct message *message)
+{
+    run_handle(from, message);
+    offer_pump();
+}
+
+static void
+handle_run_cancel(struct channel *from, const struct message *message)
+{
+    run_handle_cancel(from, message);
+    offer_pump();
+}
+
 static const struct service_handler HANDLERS[] = {
     {MESSAGE_ROOM, offer_handle_room},
     {MESSAGE_FINISHED, offer_handle_finished},
@@ -81,8 +96,8 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_LIST, listing_handle},
     {MESSAGE_LIST_ROOM, listing_handle_room},
     {MESSAGE_LIST_CANCEL, listing_handle_cancel},
-    {MESSAGE_RUN, run_handle},
-    {MESSAGE_RUN_CANCEL, run_handle_cancel},
+    {MESSAGE_RUN, handle_run},
+    {MESSAGE_RUN_CANCEL, handle_run_cancel},
     {MESSAGE_STATUS, status_handle},
 };
 
