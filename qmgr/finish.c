@@ -14,6 +14,7 @@
 #include "qmgr/clock.h"
 #include "qmgr/committer.h"
 #include "qmgr/finish.h"
+#include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 
 /* How long a queue that could not be opened is left alone. */
@@ -46,24 +47,18 @@ plural(uint32_t number)
     return number == 1 ? "" : "s";
 }
 
-/* "sent/NAME", as the log names a mail's final place. */
+/* "moved to sent/NAME", as the log tells a mail's final place. */
 static const char *
-place_of(enum mail_state state)
+place_of(const struct job *job, enum mail_state state)
 {
-    static const char *const PLACES[] = {[MAIL_WAITING] = "",
-        [MAIL_DEFERRED] = "defer/",
-        [MAIL_SENT] = "sent/",
-        [MAIL_DROPPED] = "drop/",
-        [MAIL_HELD] = ""};
-
-    return PLACES[state];
+    return job->base->recorder->places[state];
 }
 
 /* Tells pickup, gives the mail's place back, and forgets it. */
 static void
 end_job(struct job *job, enum job_end end, uint32_t strikes, int64_t next_try)
 {
-    service_send(service_peer(ROLE_PICKUP, 0),
+    service_send(base_finder(job->base),
         &(struct message){.type = MESSAGE_FINISHED,
             .finished = {
                 .job = job->number, .end = end, .strikes = strikes, .next_try = next_try}});
@@ -79,8 +74,9 @@ finish_untouched(struct job *job, enum job_end end, int64_t next_try)
     end_job(job, end, job->strikes, next_try);
 }
 
+/* ATTEMPT: what a relay said, or NULL where none was asked. */
 static void
-submit(struct job *job, enum commit_kind kind, const char *reason)
+submit(struct job *job, enum commit_kind kind, const char *reason, const struct attempt *attempt)
 {
     struct commit *commit = memory_new(1, sizeof(*commit));
 
@@ -91,12 +87,19 @@ submit(struct job *job, enum commit_kind kind, const char *reason)
     strlcpy(commit->id, job->id, sizeof(commit->id));
     strlcpy(commit->reason, reason, sizeof(commit->reason));
     commit->context = job;
+    job->commit = commit;
     if (kind == COMMIT_SPLIT) {
         commit->descriptor = job->content;
         job->content = -1;
     }
     job->phase = PHASE_COMMITTING;
     finish.count++;
+    job->base->recorder->submit(commit);
+}
+
+void
+finish_submit(struct commit *commit)
+{
     committer_submit(finish.committer, commit);
 }
 
@@ -118,27 +121,27 @@ void
 finish_dropped(struct job *job, const char *reason)
 {
     log_untried(job, "", "5.6.0", "dropped", reason);
-    submit(job, COMMIT_DROP, reason);
+    submit(job, COMMIT_DROP, reason, NULL);
 }
 
 void
 finish_deferred(struct job *job, const char *reason)
 {
     log_untried(job, "", "4.3.5", "deferred", reason);
-    submit(job, COMMIT_DEFER, reason);
+    submit(job, COMMIT_DEFER, reason, NULL);
 }
 
 void
 finish_struck(struct job *job, const char *reason)
 {
     log_warn("%s: %s: it is tried again, alone", job->id, reason);
-    submit(job, COMMIT_STRIKE, reason);
+    submit(job, COMMIT_STRIKE, reason, NULL);
 }
 
 void
 finish_split(struct job *job)
 {
-    submit(job, COMMIT_SPLIT, "");
+    submit(job, COMMIT_SPLIT, "", NULL);
 }
 
 /* While testing, no outcome moves a mail but what the administrator asked for. */
@@ -150,7 +153,7 @@ finish_testing(struct job *job, enum outcome outcome)
         [OUTCOME_DROPPED] = JOB_DROPPED};
 
     if (outcome == OUTCOME_SENT && service_configuration()->settings.testing_purge)
-        submit(job, COMMIT_DROP, "sent in testing");
+        submit(job, COMMIT_DROP, "sent in testing", NULL);
     else
         end_job(job, ENDS[outcome], job->strikes, INT64_MAX);
 }
@@ -195,7 +198,7 @@ finish_attempt(struct job *job, const struct attempt *attempt)
     if (is_testing())
         finish_testing(job, decision.outcome);
     else
-        submit(job, KINDS[decision.outcome], words);
+        submit(job, KINDS[decision.outcome], words, attempt);
 }
 
 static void
@@ -217,19 +220,18 @@ log_place(const struct job *job, const struct commit *commit)
     switch (commit->outcome) {
     case MAIL_DEFERRED:
         format_time(commit->next_try, when, sizeof(when));
-        log_info("%s: moved to %s%s, %u attempt%s, again after %s", job->id,
-            place_of(commit->outcome), commit->name, commit->attempts, plural(commit->attempts),
-            when);
+        log_info("%s: %s%s, %u attempt%s, again after %s", job->id, place_of(job, commit->outcome),
+            commit->name, commit->attempts, plural(commit->attempts), when);
         break;
     case MAIL_WAITING:
         log_info("%s: stays, %u strike%s", job->id, commit->strikes, plural(commit->strikes));
         break;
     case MAIL_DROPPED:
-        log_info("%s: moved to %s%s: %s", job->id, place_of(commit->outcome), commit->name,
-            commit->reason);
+        log_info(
+            "%s: %s%s: %s", job->id, place_of(job, commit->outcome), commit->name, commit->reason);
         break;
     default:
-        log_info("%s: moved to %s%s", job->id, place_of(commit->outcome), commit->name);
+        log_info("%s: %s%s", job->id, place_of(job, commit->outcome), commit->name);
         break;
     }
 }
@@ -291,7 +293,7 @@ on_commit_again(evutil_socket_t descriptor, short what, void *context)
         STAILQ_REMOVE_HEAD(&finish.held, next);
         finish.held_count--;
         finish.count++;
-        committer_submit(finish.committer, held->commit);
+        finish_submit(held->commit);
         free(held);
     }
 }
@@ -306,8 +308,7 @@ end_commit(struct job *job, struct commit *commit)
         end_done(job, commit);
         return true;
     case QUEUE_REPLACED:
-        log_info("%s: %s: another file has its name now: that is a new mail", job->id,
-            job->identity.name);
+        log_info("%s: %s: %s", job->id, job->identity.name, job->base->recorder->replaced);
         end_job(job, JOB_GONE, 0, 0);
         return true;
     case QUEUE_GONE:
@@ -332,6 +333,14 @@ end_open(struct base *base, struct commit *commit)
     schedule_soon();
 }
 
+void
+finish_collect(struct job *job, struct commit *commit)
+{
+    finish.count--;
+    if (end_commit(job, commit))
+        free(commit);
+}
+
 static void
 on_done(evutil_socket_t descriptor, short what, void *context)
 {
@@ -341,12 +350,13 @@ on_done(evutil_socket_t descriptor, short what, void *context)
     (void)what;
     (void)context;
     while ((commit = committer_collect(finish.committer)) != NULL) {
-        finish.count--;
-        if (commit->kind == COMMIT_OPEN)
+        if (commit->kind == COMMIT_OPEN) {
+            finish.count--;
             end_open(commit->context, commit);
-        else if (!end_commit(commit->context, commit))
-            continue;
-        free(commit);
+            free(commit);
+        } else {
+            finish_collect(commit->context, commit);
+        }
     }
     schedule_soon();
 }
@@ -387,7 +397,7 @@ on_open_again(evutil_socket_t descriptor, short what, void *context)
     (void)what;
     (void)context;
     for (uint32_t i = 0; !finish.closing && (base = bases_get(i)) != NULL; i++) {
-        if (base->queue == NULL)
+        if (!recorder_is_open(base))
             open_base(base);
     }
 }
