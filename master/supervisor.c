@@ -396,7 +396,7 @@ on_reload_wish(evutil_socket_t number, short what, void *context)
         notify(NOTIFY_READY);
         return;
     }
-    log_info("reloading: the next generation comes as soon as nothing is in hand");
+    log_info("reloading: the programs finish what they have in hand");
     supervisor->plan = PLAN_NEXT;
     if (supervisor->stage == STAGE_SERVING)
         drain(supervisor, RELOAD_LIMIT_MS);
