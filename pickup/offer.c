@@ -391,6 +391,16 @@ remember_end(struct job *job, const struct message_finished *finished)
         base_note_fresh(base, job->name);
 }
 
+/* A run that began while the mail was in hand has counted it in. */
+static void
+learn_run(struct job *job)
+{
+    const struct known_file *file = known_find(&job->base->known, job->key);
+
+    if (file != NULL)
+        job->run = file->run;
+}
+
 void
 offer_handle_finished(struct channel *from, const struct message *message)
 {
@@ -403,6 +413,7 @@ offer_handle_finished(struct channel *from, const struct message *message)
         return;
     }
     job->base->in_hand--;
+    learn_run(job);
     remember_end(job, &message->finished);
     if (job->run != 0 && end != JOB_AGAIN && end != JOB_STRUCK)
         run_note_end(job->run, end);
