@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "master/generation.h"
+#include "master/links.h"
 #include "master/status.h"
 #include "master/throttle.h"
 #include "master/timer.h"
@@ -49,70 +50,6 @@ find_process(struct generation *generation, uint32_t role, uint32_t instance)
             return process;
     }
     return NULL;
-}
-
-static bool
-are_linked(enum role a, enum role b)
-{
-    for (size_t i = 0; i < ROLE_LINK_COUNT; i++) {
-        if ((ROLE_LINKS[i].a == a && ROLE_LINKS[i].b == b) ||
-            (ROLE_LINKS[i].a == b && ROLE_LINKS[i].b == a))
-            return true;
-    }
-    return false;
-}
-
-/* ---- pipes ---- */
-
-static void
-send_peer(const struct process *to, const struct process *peer, int channel)
-{
-    process_send(
-        to, &(struct message){MESSAGE_PEER,
-                .peer = {.role = peer->role, .instance = peer->instance, .channel = channel}});
-}
-
-static bool
-connect_two(const struct process *a, const struct process *b, struct error *error)
-{
-    int ends[2];
-
-    if (!channel_pair(ends, error))
-        return false;
-    send_peer(a, b, ends[0]);
-    send_peer(b, a, ends[1]);
-    close(ends[0]);
-    close(ends[1]);
-    return true;
-}
-
-/* Pipes between PROCESS, just started, and all its peers that are there. */
-static bool
-connect_peers(struct generation *generation, const struct process *process, struct error *error)
-{
-    for (size_t i = 0; i < generation->count; i++) {
-        const struct process *peer = &generation->processes[i];
-
-        if (peer->channel != NULL && are_linked(process->role, peer->role) &&
-            !connect_two(process, peer, error))
-            return false;
-    }
-    return true;
-}
-
-static void
-tell_peers_of_end(
-    struct generation *generation, const struct process *process, const struct process_end *end)
-{
-    for (size_t i = 0; i < generation->count; i++) {
-        const struct process *peer = &generation->processes[i];
-
-        if (are_linked(process->role, peer->role))
-            process_send(peer, &(struct message){MESSAGE_GONE, .gone = {.role = process->role,
-                                                                   .instance = process->instance,
-                                                                   .fault = end->fault,
-                                                                   .reason = end->reason}});
-    }
 }
 
 /* ---- what the programs say ---- */
@@ -175,7 +112,7 @@ handle_bad_peer(
     const struct message_bad_peer *bad = &message->bad_peer;
     struct process *peer = find_process(generation, bad->role, bad->instance);
 
-    if (peer == NULL || peer->pid == 0 || !are_linked(process->role, peer->role))
+    if (peer == NULL || peer->pid == 0 || !links_has(process->role, peer->role))
         return;
     snprintf(peer->blame, sizeof(peer->blame), "it sent %s[%u] what it may not: %.160s",
         role_name(process->role), process->instance, bad->reason);
@@ -263,7 +200,7 @@ start_process(struct generation *generation, struct process *process, struct err
         close(*inheritance);
     *inheritance = -1;
     log_debug("%s[%u] is process %d", role_name(process->role), process->instance, process->pid);
-    return connect_peers(generation, process, error);
+    return links_connect(generation->processes, generation->count, process, error);
 }
 
 static void
@@ -355,7 +292,7 @@ static void
 handle_end(struct generation *generation, struct process *process, pid_t pid, bool was_ready,
     const struct process_end *end)
 {
-    tell_peers_of_end(generation, process, end);
+    links_tell_end(generation->processes, generation->count, process, end);
     if (!was_ready && is_unable(end) && process->restarts == 0 &&
         generation->phase == PHASE_STARTING)
         report_unable(generation, process, pid, end);
@@ -381,7 +318,7 @@ generation_reaped(struct generation *generation, pid_t pid, int status)
         if (generation->phase < PHASE_DRAINING)
             handle_end(generation, process, pid, was_ready, &end);
         else if (generation->phase == PHASE_DRAINING) {
-            tell_peers_of_end(generation, process, &end);
+            links_tell_end(generation->processes, generation->count, process, &end);
             check_drained(generation);
         }
         return true;

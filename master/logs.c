@@ -153,6 +153,21 @@ logs_use(const struct logs *logs)
         log_error("out of descriptors for the log: %s", strerror(errno));
 }
 
+void
+logs_change(struct logs *logs, const struct settings *settings, const char *one_file)
+{
+    struct logs changed;
+    struct error error;
+
+    if (!logs_open(&changed, settings, one_file, &error)) {
+        log_error("%s; the logs stay where they are", error.text);
+        return;
+    }
+    logs_close(logs);
+    *logs = changed;
+    logs_use(logs);
+}
+
 /* The end of the file PATH, as text. */
 static bool
 read_tail(const char *path, char tail[static TAIL_SIZE + 1])

@@ -36,6 +36,10 @@ void logs_close(struct logs *logs);
 /* This process's own lines go there from now on. */
 void logs_use(const struct logs *logs);
 
+/* Opens the logs in place of those that are open, and uses them; what cannot be opened leaves all
+ * as it was, and the log says so. */
+void logs_change(struct logs *logs, const struct settings *settings, const char *one_file);
+
 /* The last line that process PID wrote into ROLE's log, if that can be read: why it ended, in its
  * own words. */
 bool logs_last_words(const struct logs *logs, enum role role, pid_t pid, char *words, size_t size);

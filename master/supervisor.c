@@ -271,23 +271,6 @@ static const struct generation_events GENERATION_EVENTS = {
     .run_over = on_run_over,
 };
 
-/* The logs where the new configuration wants them; else they stay. */
-static void
-change_logs(struct master *master)
-{
-    struct logs logs;
-    struct error error;
-
-    log_set_level((enum log_level)master->configuration.settings.log_level);
-    if (!logs_open(&logs, &master->configuration.settings, master->options.log_file, &error)) {
-        log_error("%s; the logs stay where they are", error.text);
-        return;
-    }
-    logs_close(&master->logs);
-    master->logs = logs;
-    logs_use(&master->logs);
-}
-
 static void
 take_next_configuration(struct supervisor *supervisor)
 {
@@ -299,7 +282,8 @@ take_next_configuration(struct supervisor *supervisor)
     master->secrets = supervisor->next_secrets;
     supervisor->has_next = false;
     supervisor->reloaded = true;
-    change_logs(master);
+    log_set_level((enum log_level)master->configuration.settings.log_level);
+    logs_change(&master->logs, &master->configuration.settings, master->options.log_file);
 }
 
 static void
