@@ -37,15 +37,15 @@ static const char *const CHOICES_tls[] = {
 
 static const struct key KEYS[] = {
 #define SETTINGS_KEY(type, name, standard, range, roles, meaning)                                  \
-    {HEAD("", settings, type, name), standard, range, roles, meaning},
+    {HEAD("", settings, type, name), standard, range, roles, meaning, false},
 #define SECTION_KEY(kind, type, name, standard, range, roles, meaning)                             \
-    {HEAD(#kind, section_settings, type, name), standard, range, roles, meaning},
+    {HEAD(#kind, section_settings, type, name), standard, range, roles, meaning, false},
 #define PROGRAM_KEY(program, type, name, standard, range, roles, meaning)                          \
-    {HEAD(#program, program_settings, type, name), standard, range, roles, meaning},
+    {HEAD(#program, program_settings, type, name), standard, range, roles, meaning, true},
 #define ACCOUNT_KEY(type, name, standard, range, roles, meaning)                                   \
-    {HEAD("account", account_settings, type, name), standard, range, roles, meaning},
+    {HEAD("account", account_settings, type, name), standard, range, roles, meaning, false},
 #define QUEUE_MEMBER(type, name, roles)                                                            \
-    {HEAD("queue", queue_settings, type, name), NULL, ANY, roles, ""},
+    {HEAD("queue", queue_settings, type, name), NULL, ANY, roles, "", false},
 #include "lib/config.def"
 };
 
@@ -60,16 +60,34 @@ keys_all(void)
     return (struct key_table){.keys = KEYS, .count = sizeof KEYS / sizeof *KEYS};
 }
 
-struct key_table
-keys_in(const char *section)
+static bool
+key_is_in(const struct key *key, const char *section, bool program)
+{
+    return key->program == program && strcmp(key->section, section) == 0;
+}
+
+static struct key_table
+keys_find(const char *section, bool program)
 {
     struct key_table table = {.keys = KEYS};
     const struct key *end = KEYS + sizeof KEYS / sizeof *KEYS;
-    while (table.keys < end && strcmp(table.keys->section, section) != 0)
+    while (table.keys < end && !key_is_in(table.keys, section, program))
         table.keys++;
-    while (table.keys + table.count < end && strcmp(table.keys[table.count].section, section) == 0)
+    while (table.keys + table.count < end && key_is_in(&table.keys[table.count], section, program))
         table.count++;
     return table;
+}
+
+struct key_table
+keys_in(const char *section)
+{
+    return keys_find(section, false);
+}
+
+struct key_table
+keys_of_program(const char *program)
+{
+    return keys_find(program, true);
 }
 
 const char *
@@ -121,7 +139,7 @@ configuration_init(struct configuration *configuration)
     keys_set_defaults(keys_in(""), &configuration->settings);
     for (enum role role = 0; role < ROLE_COUNT; role++) {
         configuration->programs[role].instances = 1;
-        keys_set_defaults(keys_in(role_name(role)), &configuration->programs[role]);
+        keys_set_defaults(keys_of_program(role_name(role)), &configuration->programs[role]);
     }
 }
 
@@ -161,7 +179,7 @@ configuration_free(struct configuration *configuration)
 {
     keys_free(keys_in(""), &configuration->settings);
     for (enum role role = 0; role < ROLE_COUNT; role++)
-        keys_free(keys_in(role_name(role)), &configuration->programs[role]);
+        keys_free(keys_of_program(role_name(role)), &configuration->programs[role]);
     sections_free(configuration);
     accounts_free(configuration);
     configuration_clear_queues(configuration);
@@ -188,6 +206,15 @@ configuration_add_section(
     section->name = memory_copy_text(name);
     keys_set_defaults(keys_in(section_kind_name(kind)), section);
     return section;
+}
+
+size_t
+configuration_sections(const struct configuration *configuration, enum section_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < configuration->section_count; i++)
+        count += configuration->sections[i].kind == kind;
+    return count;
 }
 
 struct queue_settings *

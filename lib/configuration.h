@@ -102,6 +102,7 @@ struct key {
     struct value_range range;
     unsigned roles; /* ROLE_BITs of the programs that are handed it */
     const char *meaning; /* a line for people */
+    bool program; /* of master.cf, where a section may be called as one of main.cf is */
 };
 
 /* The keys of one section. */
@@ -110,8 +111,14 @@ struct key_table {
     size_t count;
 };
 
-/* The keys of SECTION; none where nothing has that name. */
+/* The keys of SECTION of main.cf, accounts.cf or no file; none where nothing has that name. */
 struct key_table keys_in(const char *section);
+
+/* The keys of a section of master.cf. */
+struct key_table keys_of_program(const char *program);
+
+/* How many sections of KIND there are; for master, who alone has them. */
+size_t configuration_sections(const struct configuration *configuration, enum section_kind kind);
 
 /* Every key there is, section by section. */
 struct key_table keys_all(void);

@@ -220,7 +220,7 @@ enum sandbox_outcome
 sandbox_landlock(
     enum role role, const struct sandbox_path *paths, size_t count, struct error *error)
 {
-    const unsigned int connecting = ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER);
+    const unsigned int connecting = ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_SQL);
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     struct ruleset known = version_rights(version);
     bool restricted;

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/job_number.h"
 #include "lib/memory.h"
 #include "master/account_check.h"
+#include "master/generation.h"
 #include "master/grammar.h"
 #include "master/program.h"
 #include "master/user_defaults.h"
@@ -48,6 +50,8 @@ static bool
 sections_take(const struct load *load, cfg_t *root, enum section_kind kind, struct error *error)
 {
     const char *name = section_kind_name(kind);
+    if (kind == SECTION_SQL && cfg_size(root, name) > JOB_SQL_MAX)
+        return error_set(error, "main.cf: more than %d sections of tables", JOB_SQL_MAX);
     for (unsigned i = 0; i < cfg_size(root, name); i++) {
         cfg_t *section = cfg_getnsec(root, name, i);
         if (!section_check_name(load->configuration, cfg_title(section), error))
@@ -84,7 +88,7 @@ programs_load(const struct load *load, struct error *error)
     const char *sections[ROLE_COUNT + 1];
     size_t count = 0;
     for (enum role role = 0; role < ROLE_COUNT; role++)
-        if (keys_in(role_name(role)).count > 0)
+        if (keys_of_program(role_name(role)).count > 0)
             sections[count++] = role_name(role);
     sections[count] = NULL;
     struct grammar grammar = {.sections = sections};
@@ -94,12 +98,12 @@ programs_load(const struct load *load, struct error *error)
     bool taken = true;
     for (enum role role = 0; taken && role < ROLE_COUNT; role++) {
         cfg_t *section =
-            keys_in(role_name(role)).count > 0 && cfg_size(file.root, role_name(role)) > 0
+            keys_of_program(role_name(role)).count > 0 && cfg_size(file.root, role_name(role)) > 0
                 ? cfg_getsec(file.root, role_name(role))
                 : NULL;
         if (section != NULL)
             taken = grammar_take(
-                section, keys_in(role_name(role)), &load->configuration->programs[role], error);
+                section, keys_of_program(role_name(role)), &load->configuration->programs[role], error);
     }
     grammar_free(&file);
     return taken;
@@ -209,7 +213,8 @@ configuration_check_users(const struct configuration *configuration, struct erro
 {
     struct program_rights rights;
     for (size_t i = 0; i < PROGRAM_ROLE_COUNT; i++)
-        if (!program_find_rights(configuration, PROGRAM_ROLES[i], &rights, error))
+        if (generation_instances(configuration, PROGRAM_ROLES[i]) > 0 &&
+            !program_find_rights(configuration, PROGRAM_ROLES[i], &rights, error))
             return false;
     return true;
 }

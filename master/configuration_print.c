@@ -46,7 +46,8 @@ keys_print(FILE *stream, const char *indent, struct key_table table, const void 
 }
 
 static void
-section_print(FILE *stream, const char *section, const char *title, const void *object)
+section_print(
+    FILE *stream, const char *section, struct key_table keys, const char *title, const void *object)
 {
     fprintf(stream, "\n%s ", section);
     if (title != NULL) {
@@ -54,8 +55,15 @@ section_print(FILE *stream, const char *section, const char *title, const void *
         fputc(' ', stream);
     }
     fputs("{\n", stream);
-    keys_print(stream, "    ", keys_in(section), object);
+    keys_print(stream, "    ", keys, object);
     fputs("}\n", stream);
+}
+
+static void
+main_section_print(FILE *stream, const struct section_settings *section)
+{
+    const char *kind = section_kind_name(section->kind);
+    section_print(stream, kind, keys_in(kind), section->name, section);
 }
 
 static void
@@ -64,6 +72,8 @@ queues_print(FILE *stream, const struct configuration *configuration)
     for (size_t i = 0; i < configuration->queue_count; i++) {
         char path[4096];
         const struct queue_settings *queue = &configuration->queues[i];
+        if (queue->path[0] == '\0')
+            continue;
         fprintf(stream, "%s# %s/%s is in %s\n", i == 0 ? "\n" : "", queue->section, queue->sid,
             text_escape(path, sizeof path, queue->path));
     }
@@ -75,15 +85,15 @@ configuration_print(const struct configuration *configuration, FILE *stream)
     fputs("# main.cf\n", stream);
     keys_print(stream, "", keys_in(""), &configuration->settings);
     for (size_t i = 0; i < configuration->section_count; i++)
-        section_print(stream, section_kind_name(configuration->sections[i].kind),
-            configuration->sections[i].name, &configuration->sections[i]);
+        main_section_print(stream, &configuration->sections[i]);
     queues_print(stream, configuration);
     fputs("\n# master.cf\n", stream);
     for (enum role role = 0; role < ROLE_COUNT; role++)
-        if (keys_in(role_name(role)).count > 0)
-            section_print(stream, role_name(role), NULL, &configuration->programs[role]);
+        if (keys_of_program(role_name(role)).count > 0)
+            section_print(stream, role_name(role), keys_of_program(role_name(role)), NULL,
+                &configuration->programs[role]);
     fputs("\n# accounts.cf\n", stream);
     for (size_t i = 0; i < configuration->account_count; i++)
-        section_print(
-            stream, "account", configuration->accounts[i].address, &configuration->accounts[i]);
+        section_print(stream, "account", keys_in("account"), configuration->accounts[i].address,
+            &configuration->accounts[i]);
 }

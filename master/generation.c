@@ -36,6 +36,8 @@ struct generation {
 uint32_t
 generation_instances(const struct configuration *configuration, enum role role)
 {
+    if (role == ROLE_SQL)
+        return (uint32_t)configuration_sections(configuration, SECTION_SQL);
     /* The last cleanup reads for listings, and what killed another one. */
     return role == ROLE_CLEANUP ? configuration->programs[role].instances + 1 : 1;
 }
@@ -283,7 +285,7 @@ report_unable(struct generation *generation, const struct process *process, pid_
 static bool
 is_vital(const struct generation *generation, enum role role)
 {
-    return role == ROLE_PICKUP || role == ROLE_QMGR ||
+    return role == ROLE_PICKUP || role == ROLE_SQL || role == ROLE_QMGR ||
            (role == ROLE_CONTROL && generation->supply->on_demand);
 }
 

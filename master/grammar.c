@@ -30,11 +30,20 @@ static struct {
     char place[24]; /* of the last secret in CAPTURED */
 } reading;
 
+/* Sections with a title are of main.cf or accounts.cf, those without of master.cf. */
+static struct key_table
+keys_section(const char *name, bool titled)
+{
+    return titled ? keys_in(name) : keys_of_program(name);
+}
+
 /* libconfuse calls what is outside of sections "root". */
 static struct key_table
 keys_of(const cfg_t *section)
 {
-    return keys_in(strcmp(section->name, "root") == 0 ? "" : section->name);
+    if (strcmp(section->name, "root") == 0)
+        return keys_in("");
+    return keys_section(section->name, cfg_title((cfg_t *)(uintptr_t)section) != NULL);
 }
 
 /* The name in SECTION that is most like NAME; NULL where none is like it. */
@@ -205,7 +214,7 @@ parser_make(const struct grammar *grammar)
             .type = CFGT_SEC,
             .flags = CFGF_NODEFAULT |
                      (grammar->titled ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES : CFGF_NONE),
-            .subopts = options_make(keys_in(grammar->sections[i]), 0)};
+            .subopts = options_make(keys_section(grammar->sections[i], grammar->titled), 0)};
     options[keys.count + sections] =
         (cfg_opt_t){.name = END_KEY, .type = CFGT_BOOL, .flags = CFGF_NODEFAULT};
     cfg_t *parser = cfg_init(options, CFGF_NONE); /* which copies them */

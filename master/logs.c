@@ -20,7 +20,7 @@
 
 /* The programs that have a log. */
 static const enum role LOGGED[] = {
-    ROLE_MASTER, ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL};
+    ROLE_MASTER, ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL, ROLE_SQL};
 #define LOGGED_COUNT (sizeof(LOGGED) / sizeof(LOGGED[0]))
 
 static int

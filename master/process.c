@@ -1,12 +1,15 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/memory.h"
+#include "master/directories.h"
 #include "master/process.h"
 #include "master/timer.h"
 
@@ -65,6 +68,46 @@ send_all(struct process *process, const struct supply *supply, uint32_t generati
                          .listen = {.listener = supply->listener, .client = supply->client}});
 }
 
+/* A database's access is for the one process that works on it. */
+static int
+encode_part(const struct process *process, const struct supply *supply, struct error *error)
+{
+    static char nothing[] = "";
+    struct configuration part = *supply->configuration;
+    int descriptor;
+
+    part.queues = memory_new(part.queue_count + 1, sizeof(*part.queues));
+    for (size_t i = 0; i < part.queue_count; i++) {
+        part.queues[i] = supply->configuration->queues[i];
+        if (process->role == ROLE_SQL && part.queues[i].instance != process->instance)
+            part.queues[i].conninfo = nothing;
+    }
+    descriptor = configuration_encode(&part, process->role, error);
+    free(part.queues);
+    return descriptor;
+}
+
+/* Where smailer-sql keeps what it must not forget. Without it, it says so itself. */
+static void
+make_journal_directory(
+    const struct process *process, const struct supply *supply, const struct program_rights *rights)
+{
+    const struct configuration *configuration = supply->configuration;
+    struct error error;
+
+    for (size_t i = 0; i < configuration->queue_count; i++) {
+        const struct queue_settings *queue = &configuration->queues[i];
+        char *path;
+
+        if (queue->kind != SECTION_SQL || queue->instance != process->instance)
+            continue;
+        path = memory_format("%s/sql/%s", configuration->settings.state_directory, queue->section);
+        if (!directories_make(path, rights->drop ? &rights->user : NULL, &error))
+            log_warn("sql %s: %s", queue->section, error.text);
+        free(path);
+    }
+}
+
 /* Forks; the new process's end of the channel is CHANNEL. */
 static bool
 launch(struct process *process, const struct supply *supply, int channel, struct error *error)
@@ -79,6 +122,8 @@ launch(struct process *process, const struct supply *supply, int channel, struct
 
     if (!program_find_rights(supply->configuration, process->role, &start.rights, error))
         return false;
+    if (process->role == ROLE_SQL)
+        make_journal_directory(process, supply, &start.rights);
     pid = program_start(&start, error);
     if (pid < 0)
         return false;
@@ -92,7 +137,7 @@ process_start(struct process *process, const struct supply *supply, uint32_t gen
     int inheritance, const struct channel_events *events, struct error *error)
 {
     int ends[2];
-    int configuration = configuration_encode(supply->configuration, process->role, error);
+    int configuration = encode_part(process, supply, error);
 
     if (configuration < 0)
         return false;

@@ -22,7 +22,8 @@ struct identity {
 
 struct search {
     struct configuration *configuration;
-    struct identity *found; /* one for each queue */
+    struct identity *found; /* one for each queue; all zero for a table */
+    unsigned tables;
     bool warn;
 };
 
@@ -162,7 +163,42 @@ spool_find(struct search *search, const struct section_settings *section)
         close(root);
 }
 
-static const section_find FIND[SECTION_KIND_COUNT] = {[SECTION_SPOOL] = spool_find};
+static void
+text_replace(char **text, const char *with)
+{
+    free(*text);
+    *text = memory_copy_text(with);
+}
+
+/* A table is the queue of one base, which is called as its section is. */
+static void
+table_find(struct search *search, const struct section_settings *section)
+{
+    struct configuration *configuration = search->configuration;
+    struct queue_settings *queue = configuration_add_queue(configuration);
+    queue->kind = section->kind;
+    text_replace(&queue->section, section->name);
+    text_replace(&queue->sid, section->name);
+    text_replace(&queue->conninfo, section->conninfo);
+    text_replace(&queue->table, section->table);
+    text_replace(&queue->key, section->key);
+    text_replace(&queue->time, section->time);
+    text_replace(&queue->sender, section->sender);
+    text_replace(&queue->address, section->address);
+    text_replace(&queue->topic, section->topic);
+    text_replace(&queue->content, section->content);
+    text_replace(&queue->status, section->status);
+    queue->lease = section->lease;
+    queue->batch = section->batch;
+    queue->keep_sent = section->keep_sent;
+    queue->keep_dropped = section->keep_dropped;
+    queue->instance = search->tables++;
+    search->found = memory_resize(search->found, configuration->queue_count, sizeof *search->found);
+    search->found[configuration->queue_count - 1] = (struct identity){0};
+}
+
+static const section_find FIND[SECTION_KIND_COUNT] = {
+    [SECTION_SPOOL] = spool_find, [SECTION_SQL] = table_find};
 
 void
 queues_find(struct configuration *configuration, bool warn)

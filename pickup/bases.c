@@ -75,6 +75,8 @@ open_queue(struct base *base)
     };
     struct error error;
 
+    if (settings->kind == SECTION_SQL)
+        return;
     base->queue = queue_open(queue_kind_find("spool"), &options, &error);
     if (base->queue == NULL) {
         if (strcmp(base->problem, error.text) != 0)

@@ -5,6 +5,7 @@
 
 #include <bsd/string.h>
 
+#include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
@@ -16,9 +17,6 @@
 
 /* Mails listed before other events get their turn. */
 #define BURST 64
-
-/* Jobs of listings have numbers of their own, beside those of mails that are offered. */
-#define LISTING_JOB (UINT64_C(1) << 62)
 
 struct listing {
     STAILQ_ENTRY(listing) next;
@@ -55,7 +53,7 @@ send_found(struct listing *listing, const struct base *base, const struct mail_i
 {
     struct message message = {.type = MESSAGE_FOUND,
         .found = {.request = listing->request,
-            .job = ++listings.last_job | LISTING_JOB,
+            .job = ++listings.last_job | JOB_LISTING,
             .queue = base->number,
             .state = identity->place,
             .attempts = record->attempts,
@@ -90,7 +88,7 @@ list_mail(struct listing *listing, struct base *base, const char *name)
         memset(&record, 0, sizeof(record));
     listing->room--;
     send_found(listing, base, &identity, &record, hash);
-    cleanups_parse(cleanups_last(), listings.last_job | LISTING_JOB, PARSE_LIST, hash,
+    cleanups_parse(cleanups_last(), listings.last_job | JOB_LISTING, PARSE_LIST, hash,
         identity.mtime_ns, descriptor);
     close(descriptor);
 }

@@ -16,7 +16,8 @@ prepare(struct service_paths *paths, struct error *error)
 
     (void)error;
     for (size_t i = 0; i < configuration->queue_count; i++)
-        service_allow(paths, configuration->queues[i].path, SANDBOX_READ | SANDBOX_LIST);
+        if (configuration->queues[i].path[0] != '\0')
+            service_allow(paths, configuration->queues[i].path, SANDBOX_READ | SANDBOX_LIST);
     bases_open();
     return true;
 }

@@ -71,8 +71,8 @@ take_job(uint64_t *number)
     place = offers.free_jobs[--offers.free_count];
     job = &offers.jobs[place];
     job->used = true;
-    /* The highest bit is control's. */
-    job->use = (job->use + 1) & 0x7FFFFFFFU;
+    /* What is above is not pickup's, see job_number.h. */
+    job->use = (job->use + 1) & 0x00FFFFFFU;
     *number = (uint64_t)job->use << 32 | place;
     return job;
 }
@@ -101,8 +101,11 @@ free_job(struct job *job)
 static void
 leave_alone(struct base *base, const struct candidate *candidate, int64_t until)
 {
-    struct known_file *file = known_add(&base->known, known_key(candidate->place, candidate->name));
+    uint64_t key = known_key(candidate->place, candidate->name);
+    struct known_file *file;
 
+    base_forget(base, key);
+    file = known_add(&base->known, key);
     file->kind = KNOWN_UNTIL;
     file->until = until;
     file->place = (uint8_t)candidate->place;
@@ -111,12 +114,15 @@ leave_alone(struct base *base, const struct candidate *candidate, int64_t until)
 
 /* Marks the file as being in hand, and returns the run that it is offered for. */
 static uint32_t
-note_in_hand(struct base *base, const struct candidate *candidate, uint64_t key)
+note_in_hand(struct base *base, const struct candidate *candidate, uint64_t key, uint32_t *unparked)
 {
     struct known_file *file = known_add(&base->known, key);
 
-    if (file->kind == KNOWN_PARKED && base->parked > 0)
+    *unparked = 0;
+    if (file->kind == KNOWN_PARKED) {
+        *unparked = file->account + 1;
         base->parked--;
+    }
     file->kind = KNOWN_IN_HAND;
     file->place = (uint8_t)candidate->place;
     file->again = false;
@@ -139,6 +145,7 @@ send_offer(struct base *base, struct candidate *candidate, const struct finding 
     uint32_t instance)
 {
     uint64_t number;
+    uint32_t unparked;
     struct job *job = take_job(&number);
     const struct mail_identity *identity = &finding->identity;
 
@@ -146,15 +153,17 @@ send_offer(struct base *base, struct candidate *candidate, const struct finding 
     job->place = candidate->place;
     job->key = known_key(candidate->place, candidate->name);
     job->next_try = finding->record.next_try;
-    job->run = note_in_hand(base, candidate, job->key);
+    job->run = note_in_hand(base, candidate, job->key, &unparked);
     job->name = candidate->name;
     service_send(service_peer(ROLE_QMGR, 0), &(struct message){.type = MESSAGE_OFFER,
                                                  .offer = {.job = number,
                                                      .queue = base->number,
                                                      .cleanup = instance,
+                                                     .incarnation = cleanups_incarnation(instance),
                                                      .state = candidate->place,
                                                      .strikes = finding->record.strikes,
                                                      .run = job->run,
+                                                     .unparked = unparked,
                                                      .hash = finding->hash,
                                                      .name = identity->name,
                                                      .device = identity->device,
@@ -199,7 +208,7 @@ examine(struct base *base, const struct candidate *candidate, struct finding *fi
         finding->problem = "not a regular file";
         break;
     case QUEUE_FOUND_GONE:
-        known_remove(&base->known, known_key(candidate->place, candidate->name));
+        base_forget(base, known_key(candidate->place, candidate->name));
         return false;
     case QUEUE_FOUND_FAILED:
         log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);

@@ -40,6 +40,8 @@ tell(struct base *base)
             .section = settings->section,
             .sid = settings->sid}};
 
+    if (settings->kind == SECTION_SQL)
+        return;
     if (base->queue != NULL) {
         message.status_queue.waiting = count(base, MAIL_WAITING);
         message.status_queue.deferred = count(base, MAIL_DEFERRED);

@@ -7,6 +7,8 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/base.h"
+#include "qmgr/clock.h"
+#include "qmgr/recorder.h"
 
 /* Every base may have this many mails in hand, whatever the others do. */
 #define BASE_LEAST 4
@@ -49,6 +51,8 @@ bases_open(void)
     for (uint32_t i = 0; i < all.count; i++) {
         all.bases[i].number = i;
         all.bases[i].settings = &configuration->queues[i];
+        all.bases[i].recorder = recorder_of(configuration->queues[i].kind);
+        all.bases[i].lease_until = INT64_MAX;
     }
 }
 
@@ -56,6 +60,28 @@ struct base *
 bases_get(uint32_t number)
 {
     return number < all.count ? &all.bases[number] : NULL;
+}
+
+struct channel *
+base_finder(const struct base *base)
+{
+    if (base->settings->kind == SECTION_SQL)
+        return service_peer(ROLE_SQL, base->settings->instance);
+    return service_peer(ROLE_PICKUP, 0);
+}
+
+bool
+base_may_begin(const struct base *base, const struct job *job)
+{
+    return job->lease == base->lease && clock_monotonic_ms() < base->lease_until;
+}
+
+void
+base_note_lease(struct base *base, int64_t until)
+{
+    base->lease_until = until;
+    if (until == 0)
+        base->lease++;
 }
 
 struct lane *
@@ -147,12 +173,12 @@ grant(struct base *base, uint32_t free)
     uint32_t extra = extra_of(base);
     uint32_t count;
 
-    if (base->queue == NULL || base->problem[0] != '\0' || base->in_hand + base->granted >= limit ||
-        !is_worth_it(base, limit))
+    if (base_finder(base) == NULL || !recorder_is_open(base) || base->problem[0] != '\0' ||
+        base->in_hand + base->granted >= limit || !is_worth_it(base, limit))
         return 0;
     count = limit - base->in_hand - base->granted;
     base->granted += count;
-    service_send(service_peer(ROLE_PICKUP, 0),
+    service_send(base_finder(base),
         &(struct message){.type = MESSAGE_ROOM, .room = {.queue = base->number, .count = count}});
     return extra_of(base) - extra;
 }
@@ -163,7 +189,7 @@ bases_grant(void)
     uint32_t extra = 0;
     uint32_t free;
 
-    if (all.stopped || service_peer(ROLE_PICKUP, 0) == NULL)
+    if (all.stopped)
         return;
     for (uint32_t i = 0; i < all.count; i++)
         extra += extra_of(&all.bases[i]);
@@ -182,7 +208,7 @@ base_note_problem(struct base *base, const char *problem)
         log_error("%s/%s: %s", base->settings->section, base->settings->sid, problem);
     else
         log_info("%s/%s: can be used again", base->settings->section, base->settings->sid);
-    service_send(service_peer(ROLE_PICKUP, 0),
-        &(struct message){.type = MESSAGE_QUEUE_PROBLEM,
-            .queue_problem = {.queue = base->number, .problem = base->problem}});
+    service_send(
+        base_finder(base), &(struct message){.type = MESSAGE_QUEUE_PROBLEM,
+                               .queue_problem = {.queue = base->number, .problem = base->problem}});
 }

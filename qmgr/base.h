@@ -9,10 +9,12 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "lib/channel.h"
 #include "qmgr/job.h"
 #include "queue/queue.h"
 
 struct account;
+struct recorder;
 
 /* The mails of one base that wait for one account. */
 struct lane {
@@ -24,13 +26,17 @@ struct lane {
     uint32_t count;
     uint32_t parked; /* at pickup */
     bool in_ring;
-    bool asked; /* pickup was told that some parked ones are wanted */
+    uint32_t wanted;   /* of these, asked for and not here yet */
+    int64_t wanted_at; /* when they were asked for: ms, monotonic */
 };
 
 struct base {
     uint32_t number; /* in the configuration's queues */
     const struct queue_settings *settings;
-    struct queue *queue; /* NULL: it cannot be used now */
+    const struct recorder *recorder; /* what becomes of its mails is written down by that */
+    struct queue *queue; /* of a directory; NULL: it cannot be used now */
+    int64_t lease_until; /* ms, monotonic: no mail is begun after that */
+    uint32_t lease; /* how often the rows in hand were lost to others */
     uint32_t in_hand;
     uint32_t granted; /* room at pickup that was not used yet */
     struct lane *lanes;
@@ -39,6 +45,15 @@ struct base {
 
 void bases_open(void);
 struct base *bases_get(uint32_t number); /* NULL beyond the last */
+
+/* Who finds BASE's mails; NULL where that program is not there now. */
+struct channel *base_finder(const struct base *base);
+
+/* False where JOB may be another host's by now, or may soon be. */
+bool base_may_begin(const struct base *base, const struct job *job);
+
+/* What is claimed is sure until UNTIL (ms, monotonic); 0: what is in hand is not any more. */
+void base_note_lease(struct base *base, int64_t until);
 
 /* The lane of BASE for ACCOUNT, made where there is none. */
 struct lane *base_lane(struct base *base, struct account *account);

@@ -44,9 +44,9 @@ commit_is_move(const struct commit *commit)
     return DECISIONS[commit->kind] != NULL;
 }
 
-static void
-begin(const struct retry_rules *rules, const struct commit *commit, int64_t now,
-    struct queue_move *move)
+enum mail_state
+commit_decide(const struct retry_rules *rules, const struct commit *commit, int64_t now,
+    struct mail_record *record)
 {
     const struct retry_event event = {
         .now = now,
@@ -56,11 +56,18 @@ begin(const struct retry_rules *rules, const struct commit *commit, int64_t now,
         .reason = commit->reason,
     };
 
+    return DECISIONS[commit->kind](rules, &event, commit->identity.place, record);
+}
+
+static void
+begin(const struct retry_rules *rules, const struct commit *commit, int64_t now,
+    struct queue_move *move)
+{
     memset(move, 0, sizeof(*move));
     move->queue = commit->queue;
     move->identity = commit->identity;
     queue_mail_record(move->queue, &move->identity, now, &move->record);
-    move->target = DECISIONS[commit->kind](rules, &event, move->identity.place, &move->record);
+    move->target = commit_decide(rules, commit, now, &move->record);
 }
 
 static void

@@ -10,6 +10,10 @@
 
 bool commit_is_move(const struct commit *commit);
 
+/* What COMMIT, which must be a move, makes of RECORD, the mail's old one, and of the mail. */
+enum mail_state commit_decide(const struct retry_rules *rules, const struct commit *commit,
+    int64_t now, struct mail_record *record);
+
 /* Makes the moves of COUNT commits (up to COMMIT_GROUP) and fills in their results. MOVES is room
  * for as many. */
 void commit_move(const struct retry_rules *rules, struct commit *commits[],

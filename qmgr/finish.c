@@ -24,6 +24,9 @@
  * that the relay has accepted must not be sent again because its file cannot be moved. */
 #define COMMIT_AGAIN_MS 5000
 
+#define SWEEP_LEAST_MS 1000
+#define SWEEP_MOST_MS 3600000
+
 struct held {
     STAILQ_ENTRY(held) next;
     struct commit *commit;
@@ -86,6 +89,10 @@ submit(struct job *job, enum commit_kind kind, const char *reason, const struct 
     commit->descriptor = -1;
     strlcpy(commit->id, job->id, sizeof(commit->id));
     strlcpy(commit->reason, reason, sizeof(commit->reason));
+    if (attempt != NULL) {
+        strlcpy(commit->stage, stage_name(attempt->stage), sizeof(commit->stage));
+        commit->code = attempt->code;
+    }
     commit->context = job;
     job->commit = commit;
     if (kind == COMMIT_SPLIT) {
@@ -164,18 +171,6 @@ is_testing(void)
     return service_configuration()->settings.testing[0] != '\0';
 }
 
-/* "450 4.2.0 mailbox busy", or what the system said. */
-static void
-format_words(const struct attempt *attempt, char *target, size_t size)
-{
-    if (attempt->code == 0)
-        snprintf(target, size, "%s", attempt->words);
-    else if (attempt->enhanced[0] == '\0')
-        snprintf(target, size, "%u %s", attempt->code, attempt->words);
-    else
-        snprintf(target, size, "%u %s %s", attempt->code, attempt->enhanced, attempt->words);
-}
-
 void
 finish_attempt(struct job *job, const struct attempt *attempt)
 {
@@ -185,20 +180,18 @@ finish_attempt(struct job *job, const struct attempt *attempt)
     struct enhanced_code enhanced = {0};
     struct decision decision;
     char code[ENHANCED_TEXT_SIZE];
-    char words[QUEUE_REASON_SIZE];
 
     enhanced_parse(attempt->enhanced, strlen(attempt->enhanced), &enhanced);
     decision = outcome_decide(attempt->stage, attempt->code, enhanced);
-    format_words(attempt, words, sizeof(words));
     if (!attempt->logged)
         log_untried(job, attempt->relay, enhanced_print(decision.enhanced, code),
-            outcome_name(decision.outcome), words);
+            outcome_name(decision.outcome), attempt->words);
     if (job->lane != NULL)
         account_count(job->lane->account, decision.outcome);
     if (is_testing())
         finish_testing(job, decision.outcome);
     else
-        submit(job, KINDS[decision.outcome], words, attempt);
+        submit(job, KINDS[decision.outcome], attempt->words, attempt);
 }
 
 static void
@@ -227,6 +220,8 @@ log_place(const struct job *job, const struct commit *commit)
         log_info("%s: stays, %u strike%s", job->id, commit->strikes, plural(commit->strikes));
         break;
     case MAIL_DROPPED:
+        if (commit->kind == COMMIT_DEFER)
+            log_untried(job, "", "5.4.7", "dropped", commit->reason);
         log_info(
             "%s: %s%s: %s", job->id, place_of(job, commit->outcome), commit->name, commit->reason);
         break;
@@ -402,6 +397,19 @@ on_open_again(evutil_socket_t descriptor, short what, void *context)
     }
 }
 
+/* A tenth of the shortest retention, between a second and an hour. */
+static int64_t
+sweep_interval(const struct settings *settings)
+{
+    int64_t shortest = SWEEP_MOST_MS;
+
+    if (settings->keep_sent > 0 && settings->keep_sent / 10 < shortest)
+        shortest = settings->keep_sent / 10;
+    if (settings->keep_dropped > 0 && settings->keep_dropped / 10 < shortest)
+        shortest = settings->keep_dropped / 10;
+    return shortest < SWEEP_LEAST_MS ? SWEEP_LEAST_MS : shortest;
+}
+
 bool
 finish_open(struct error *error)
 {
@@ -412,7 +420,7 @@ finish_open(struct error *error)
         .commit_interval = settings->commit_interval,
         .keep_sent = settings->keep_sent,
         .keep_dropped = settings->keep_dropped,
-        .sweep_interval = 3600000,
+        .sweep_interval = sweep_interval(settings),
     };
 
     finish.committer = committer_start(&options, error);

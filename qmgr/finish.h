@@ -43,7 +43,13 @@ void finish_split(struct job *job);
 /* Nothing is done to it; pickup is told END and, where that has one, a time (ms since 1970). */
 void finish_untouched(struct job *job, enum job_end end, int64_t next_try);
 
-/* Jobs that the committer has in hand. */
+/* For recorders: hands COMMIT to the committer. */
+void finish_submit(struct commit *commit);
+
+/* For recorders: COMMIT, which is JOB's, is done, with its result. */
+void finish_collect(struct job *job, struct commit *commit);
+
+/* Jobs that are being recorded. */
 uint32_t finish_count(void);
 
 /* Waits until everything is done and synced, and ends the committer. */

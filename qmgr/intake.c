@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/service.h"
 #include "qmgr/base.h"
@@ -15,13 +16,18 @@
 /* Verdicts that may be ahead of their offers: more than all cleanups have room for is a lie. */
 #define UNOFFERED_MOST 4096
 
-/* The jobs that each cleanup has, in the order in which it got them; and what is known of its
- * end, for which two things must have come: the end of its channel, and master's word. */
+/* Faults are remembered for so many ends of one cleanup that are not known in full yet. */
+#define ENDS 16
+
+/* The jobs that each cleanup has, in the order in which it got them. Of its ends (the first process
+ * of an instance is incarnation 1) two things must be known before its jobs can be dealt with: its
+ * channel was read to its end, and master's word. */
 static struct {
     struct job_list jobs;
-    bool left;
-    bool gone;
-    bool fault;
+    uint32_t left; /* so many channels were read to their end */
+    uint32_t gone; /* so many ends master told of */
+    uint32_t ended; /* so many are known in full */
+    bool fault[ENDS];
 } cleanups[CLEANUPS_MAX];
 
 void
@@ -40,13 +46,24 @@ leave_cleanup(struct job *job)
     job->waits_at_cleanup = false;
 }
 
+/* A finder speaks of its own bases, with its own numbers. */
+static bool
+is_of(const struct channel *from, const struct message_offer *offer)
+{
+    const struct base *base = bases_get(offer->queue);
+
+    return base != NULL && base_finder(base) == from &&
+           (offer->job & JOB_FINDER_MASK) == job_finder(channel_peer(from), channel_instance(from));
+}
+
 static bool
 is_sane(const struct message_offer *offer)
 {
-    return bases_get(offer->queue) != NULL && offer->cleanup < CLEANUPS_MAX &&
+    return offer->cleanup < CLEANUPS_MAX &&
            (offer->state == MAIL_WAITING || offer->state == MAIL_DEFERRED) &&
-           (offer->job & TRIAL_BIT) == 0 && offer->name[0] != '\0' &&
-           strchr(offer->name, '/') == NULL;
+           (offer->job & JOB_TRIAL) == 0 && offer->name[0] != '\0' &&
+           (offer->job & JOB_LISTING) == 0 &&
+           ((offer->job & JOB_FINDER_MASK) != 0 || strchr(offer->name, '/') == NULL);
 }
 
 void
@@ -55,25 +72,41 @@ intake_handle_offer(struct channel *from, const struct message *message)
     const struct message_offer *offer = &message->offer;
     struct job *job;
 
-    (void)from;
-    if (!is_sane(offer)) {
-        log_error("pickup offers a mail that cannot be: job %" PRIu64, offer->job);
+    if (!is_of(from, offer) || !is_sane(offer)) {
+        log_error("%s offers a mail that cannot be: job %" PRIu64, role_name(channel_peer(from)),
+            offer->job);
         return;
     }
     job = job_get(offer->job);
     if (job->offered) {
-        log_error("pickup offers job %" PRIu64 " twice", offer->job);
+        log_error("%s offers job %" PRIu64 " twice", role_name(channel_peer(from)), offer->job);
         return;
     }
     job_take_offer(job, bases_get(offer->queue), offer);
     base_note_job(job->base, job->identity.size);
+    if (offer->unparked > 0)
+        schedule_note_unparked(job->base, offer->unparked - 1, 1);
     if (job->judged || job->problem != NULL) {
         job->judged = true;
         schedule_job(job);
         return;
     }
+    /* It was given to a cleanup that had ended already. */
+    if (job->incarnation <= cleanups[job->cleanup].ended) {
+        finish_untouched(job, JOB_AGAIN, 0);
+        return;
+    }
     TAILQ_INSERT_TAIL(&cleanups[job->cleanup].jobs, job, at_cleanup);
     job->waits_at_cleanup = true;
+}
+
+void
+intake_handle_unparked(struct channel *from, const struct message *message)
+{
+    struct base *base = bases_get(message->unparked.queue);
+
+    if (base != NULL && base_finder(base) == from)
+        schedule_note_unparked(base, message->unparked.account, message->unparked.count);
 }
 
 void
@@ -94,31 +127,41 @@ intake_handle_verdict(struct channel *from, const struct message *message)
     }
     leave_cleanup(job);
     job_take_verdict(job, verdict);
-    if (job->number & TRIAL_BIT)
+    if (job->number & JOB_TRIAL)
         trial_judged(job);
     else if (job->offered)
         schedule_job(job);
 }
 
-/* The one it was at gets the strike, if it was a fault; the others are offered again. */
+/* The job that the cleanup was at gets the strike, if it was a fault; the others are offered again.
+ */
+static void
+end_incarnation(uint32_t instance, uint32_t incarnation)
+{
+    bool fault = cleanups[instance].fault[incarnation % ENDS];
+    struct job *job = TAILQ_FIRST(&cleanups[instance].jobs);
+
+    while (job != NULL) {
+        struct job *after = TAILQ_NEXT(job, at_cleanup);
+
+        if (job->incarnation <= incarnation) {
+            leave_cleanup(job);
+            if (fault)
+                finish_struck(job, "smailer-cleanup died with it in hand");
+            else
+                finish_untouched(job, JOB_AGAIN, 0);
+            fault = false;
+        }
+        job = after;
+    }
+}
+
 static void
 settle(uint32_t instance)
 {
-    struct job *job;
-    bool fault = cleanups[instance].fault;
-
-    if (!cleanups[instance].left || !cleanups[instance].gone)
-        return;
-    while ((job = TAILQ_FIRST(&cleanups[instance].jobs)) != NULL) {
-        leave_cleanup(job);
-        if (fault)
-            finish_struck(job, "smailer-cleanup died with it in hand");
-        else
-            finish_untouched(job, JOB_AGAIN, 0);
-        fault = false;
-    }
-    cleanups[instance].left = false;
-    cleanups[instance].gone = false;
+    while (cleanups[instance].ended < cleanups[instance].left &&
+           cleanups[instance].ended < cleanups[instance].gone)
+        end_incarnation(instance, ++cleanups[instance].ended);
 }
 
 void
@@ -129,8 +172,8 @@ intake_handle_gone(struct channel *from, const struct message *message)
     (void)from;
     if (message->gone.role != ROLE_CLEANUP || instance >= CLEANUPS_MAX)
         return;
-    cleanups[instance].gone = true;
-    cleanups[instance].fault = message->gone.fault != 0;
+    cleanups[instance].gone++;
+    cleanups[instance].fault[cleanups[instance].gone % ENDS] = message->gone.fault != 0;
     settle(instance);
 }
 
@@ -141,6 +184,6 @@ intake_cleanup_left(struct channel *channel)
 
     if (instance >= CLEANUPS_MAX)
         return;
-    cleanups[instance].left = true;
+    cleanups[instance].left++;
     settle(instance);
 }

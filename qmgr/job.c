@@ -7,6 +7,7 @@
 #include <bsd/string.h>
 
 #include "lib/memory.h"
+#include "qmgr/base.h"
 #include "qmgr/job.h"
 
 #define TABLE_SIZE 4096
@@ -91,8 +92,11 @@ job_take_offer(struct job *job, struct base *base, const struct message_offer *o
     job->identity.mtime_ns = offer->mtime_ns;
     job->hash = offer->hash;
     job->cleanup = offer->cleanup;
+    job->incarnation = offer->incarnation;
     job->strikes = offer->strikes;
     job->run = offer->run;
+    job->attempts = offer->attempts;
+    job->lease = base->lease;
     job->arrived_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     if (offer->problem[0] != '\0')
         job->problem = memory_copy_text(offer->problem);

@@ -17,6 +17,7 @@
 struct base;
 struct lane;
 struct worker;
+struct commit;
 
 enum job_phase {
     PHASE_JUDGING, /* cleanup has it, or its offer is still to come */
@@ -40,8 +41,11 @@ struct job {
     struct mail_identity identity;
     uint64_t hash;
     uint32_t cleanup;
+    uint32_t incarnation; /* of that cleanup */
     uint32_t strikes;
     uint32_t run;
+    uint32_t attempts; /* of a row; a file has them beside it */
+    uint32_t lease; /* of its base, when it came */
     int64_t arrived_ns; /* since 1970: when the offer came */
     char *problem; /* why it cannot be sent, or NULL */
 
@@ -58,6 +62,7 @@ struct job {
     struct lane *lane;
     struct worker *worker;
     int64_t queued_at; /* ms, monotonic */
+    struct commit *commit; /* in PHASE_COMMITTING */
     uint32_t returns; /* how often a connection broke before it was tried */
 };
 

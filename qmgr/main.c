@@ -6,6 +6,7 @@
 #include "qmgr/base.h"
 #include "qmgr/finish.h"
 #include "qmgr/intake.h"
+#include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 #include "qmgr/status.h"
 #include "qmgr/trial.h"
@@ -18,8 +19,9 @@ prepare(struct service_paths *paths, struct error *error)
 
     (void)error;
     for (size_t i = 0; i < configuration->queue_count; i++)
-        service_allow(
-            paths, configuration->queues[i].path, SANDBOX_READ | SANDBOX_LIST | SANDBOX_WRITE);
+        if (configuration->queues[i].path[0] != '\0')
+            service_allow(
+                paths, configuration->queues[i].path, SANDBOX_READ | SANDBOX_LIST | SANDBOX_WRITE);
     return true;
 }
 
@@ -70,6 +72,7 @@ handle_run_for(struct channel *from, const struct message *message)
 
 static const struct service_handler HANDLERS[] = {
     {MESSAGE_OFFER, intake_handle_offer},
+    {MESSAGE_UNPARKED, intake_handle_unparked},
     {MESSAGE_VERDICT, intake_handle_verdict},
     {MESSAGE_GONE, intake_handle_gone},
     {MESSAGE_RUN_FOR, handle_run_for},
@@ -80,6 +83,8 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_WORKER_GONE, worker_handle_gone},
     {MESSAGE_TRY, trial_handle},
     {MESSAGE_STATUS, status_handle},
+    {MESSAGE_RECORDED, recorder_handle_recorded},
+    {MESSAGE_LEASE, recorder_handle_lease},
 };
 
 static const struct service SERVICE = {

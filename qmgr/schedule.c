@@ -24,6 +24,9 @@
 #define LANE_SLOW_MS 250
 #define LANE_SHORT 32
 
+/* Parked mails that were asked for and did not come (somebody removed them) are asked for again. */
+#define WANTED_AGAIN_MS 1000
+
 /* A file that does not parse and was written to within this time may still be in the writing. */
 #define WRITING_MS 60000
 
@@ -60,9 +63,9 @@ static void
 park(struct job *job, struct account *account)
 {
     job->lane->parked++;
-    service_send(service_peer(ROLE_PICKUP, 0),
-        &(struct message){
-            .type = MESSAGE_PARKED, .parked = {.job = job->number, .account = account->number}});
+    service_send(
+        base_finder(job->base), &(struct message){.type = MESSAGE_PARKED,
+                                    .parked = {.job = job->number, .account = account->number}});
     base_note_end(job->base, job->identity.size);
     job_free(job);
 }
@@ -189,6 +192,19 @@ schedule_job(struct job *job)
     }
 }
 
+void
+schedule_note_unparked(struct base *base, uint32_t account_number, uint32_t count)
+{
+    struct account *account = accounts_get(account_number);
+    struct lane *lane;
+
+    if (account == NULL)
+        return;
+    lane = base_lane(base, account);
+    lane->parked -= count < lane->parked ? count : lane->parked;
+    lane->wanted -= count < lane->wanted ? count : lane->wanted;
+}
+
 /* --- connections --- */
 
 void
@@ -273,6 +289,17 @@ find_free_worker(const struct account *account, uint32_t most)
     return best;
 }
 
+/* The next job that may be begun; those that may not go back. */
+static struct job *
+take(struct account *account, struct job *(*next)(struct account *))
+{
+    struct job *job;
+
+    while ((job = next(account)) != NULL && !base_may_begin(job->base, job))
+        finish_untouched(job, JOB_AGAIN, 0);
+    return job;
+}
+
 static void
 serve_suspects(struct account *account)
 {
@@ -280,7 +307,9 @@ serve_suspects(struct account *account)
     struct job *job;
 
     while (!TAILQ_EMPTY(&account->suspects) && (worker = find_free_worker(account, 0)) != NULL) {
-        job = account_take_suspect(account);
+        job = take(account, account_take_suspect);
+        if (job == NULL)
+            return;
         worker->alone = true;
         worker_deliver(worker, job);
     }
@@ -295,12 +324,13 @@ serve(struct account *account)
     struct job *job;
 
     serve_suspects(account);
-    while ((worker = find_free_worker(account, 0)) != NULL && (job = account_take(account)) != NULL)
+    while ((worker = find_free_worker(account, 0)) != NULL &&
+           (job = take(account, account_take)) != NULL)
         worker_deliver(worker, job);
     if (account->queued > 0)
         start_workers(account);
     while ((worker = find_free_worker(account, UINT32_MAX)) != NULL &&
-           (job = account_take(account)) != NULL)
+           (job = take(account, account_take)) != NULL)
         worker_deliver(worker, job);
 }
 
@@ -309,15 +339,19 @@ static void
 refill(struct account *account, struct lane *lane)
 {
     uint32_t count = LANE_SHORT * 2;
+    int64_t now = clock_monotonic_ms();
 
-    if (lane->parked == 0 || lane->count > LANE_SHORT / 2)
+    if (lane->wanted > 0 && now - lane->wanted_at > WANTED_AGAIN_MS)
+        lane->wanted = 0;
+    if (lane->parked == 0 || lane->wanted > 0 || lane->count > LANE_SHORT / 2)
         return;
     if (account->health.down && !health_allows(&account->health, clock_now_ms()))
         return;
     if (count > lane->parked)
         count = lane->parked;
-    lane->parked -= count;
-    service_send(service_peer(ROLE_PICKUP, 0),
+    lane->wanted = count;
+    lane->wanted_at = now;
+    service_send(base_finder(lane->base),
         &(struct message){.type = MESSAGE_WANTED,
             .wanted = {.queue = lane->base->number, .account = account->number, .count = count}});
 }

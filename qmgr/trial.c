@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
@@ -74,7 +75,7 @@ trial_handle(struct channel *from, const struct message *message)
     struct job *job;
 
     (void)from;
-    if ((message->try.job & TRIAL_BIT) == 0) {
+    if ((message->try.job & JOB_TRIAL) == 0) {
         log_error("control asks to try job %lu, which is not its own", message->try.job);
         return;
     }

@@ -10,9 +10,6 @@
 #include "qmgr/job.h"
 #include "qmgr/worker.h"
 
-/* Jobs of control's have this bit. */
-#define TRIAL_BIT (UINT64_C(1) << 63)
-
 /* Control asks for the job to be sent; its verdict comes from cleanup. */
 void trial_handle(struct channel *from, const struct message *message);
 

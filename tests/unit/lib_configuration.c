@@ -121,7 +121,10 @@ every_default_is_right(void **state)
             !value_parse(key->type, &key->range, key->standard, member, &error))
             fail_msg("%s: %s", key->name, error.text);
         value_free(key->type, member);
-        assert_ptr_equal(key_find(keys_in(key->section), key->name), key);
+        assert_ptr_equal(
+            key_find(
+                key->program ? keys_of_program(key->section) : keys_in(key->section), key->name),
+            key);
     }
 }
 
@@ -331,10 +334,16 @@ static const char *const MAIN_SECTIONS[] = {"",
 #include "lib/config.def"
     NULL};
 static const char *const PROGRAM_SECTIONS[] = {
-    "pickup", "cleanup", "qmgr", "smtp", "control", NULL};
+    "pickup", "cleanup", "qmgr", "smtp", "control", "sql", NULL};
 static const char *const ACCOUNT_SECTIONS[] = {"account", NULL};
 static const struct document DOCUMENTS[] = {
     {"main.cf", MAIN_SECTIONS}, {"master.cf", PROGRAM_SECTIONS}, {"accounts.cf", ACCOUNT_SECTIONS}};
+
+static struct key_table
+document_keys(const struct document *document, const char *section)
+{
+    return document->sections == PROGRAM_SECTIONS ? keys_of_program(section) : keys_in(section);
+}
 
 static FILE *
 document_open(const char *format, const struct document *document)
@@ -399,8 +408,8 @@ manual_has_every_key(void **state)
     for (size_t i = 0; i < sizeof DOCUMENTS / sizeof *DOCUMENTS; i++) {
         FILE *stream = document_open("doc/%s.5", &DOCUMENTS[i]);
         for (const char *const *section = DOCUMENTS[i].sections; *section != NULL; section++)
-            for (size_t k = 0; k < keys_in(*section).count; k++)
-                manual_check_key(stream, &keys_in(*section).keys[k]);
+            for (size_t k = 0; k < document_keys(&DOCUMENTS[i], *section).count; k++)
+                manual_check_key(stream, &document_keys(&DOCUMENTS[i], *section).keys[k]);
         assert_null(line_with(stream, ".It Ic ", line, sizeof line));
         fclose(stream);
     }
@@ -420,14 +429,17 @@ setting_next(FILE *stream, char *line, int size)
     return NULL;
 }
 
+/* There may be a second section of a kind before the next kind's. */
 static void
-conf_check_key(const char *setting, const struct key *key)
+conf_check_key(FILE *stream, char *line, int size, const struct key *key)
 {
     char expected[256];
     size_t length = strlen(key->name);
-    assert_non_null(setting);
-    if (strncmp(setting, key->name, length) != 0 || setting[length] != ' ')
-        fail_msg("\"%s\" stands where %s is expected", setting, key->name);
+    const char *setting = setting_next(stream, line, size);
+    while (setting != NULL && (strncmp(setting, key->name, length) != 0 || setting[length] != ' '))
+        setting = setting_next(stream, line, size);
+    if (setting == NULL)
+        fail_msg("%s is missing", key->name);
     const char *value = setting + length + 3;
     bool example = key->standard == NULL || strcmp(key->section, "account") == 0;
     if (example)
@@ -448,8 +460,9 @@ conf_has_every_key(void **state)
         if (i > 0)
             rewind(stream);
         for (const char *const *section = DOCUMENTS[i].sections; *section != NULL; section++)
-            for (size_t k = 0; k < keys_in(*section).count; k++)
-                conf_check_key(setting_next(stream, line, sizeof line), &keys_in(*section).keys[k]);
+            for (size_t k = 0; k < document_keys(&DOCUMENTS[i], *section).count; k++)
+                conf_check_key(
+                    stream, line, sizeof line, &document_keys(&DOCUMENTS[i], *section).keys[k]);
         fclose(stream);
     }
 }
