@@ -21,10 +21,9 @@
 #include "smtp/secret.h"
 #include "smtp/worker.h"
 
-/* How often the workers are looked at, and after which silence one is killed, in ms. A lookup that
- * nobody answers can hold libcurl up for half a minute when its session is closed. */
-#define WATCH_MS 5000
-#define SILENCE_MS 60000
+/* How often the workers are looked at, and after which silence one is killed, in ms. */
+#define WATCH_MS 2000
+#define SILENCE_MS 20000
 
 struct child {
     LIST_ENTRY(child) next;

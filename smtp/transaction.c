@@ -190,7 +190,9 @@ words_at_end(struct reply *reply, enum stage stage, const char *words)
     if (stage == STAGE_UNTRIED)
         snprintf(reply->words, sizeof(reply->words), "%s", words);
     else
-        snprintf(reply->words, sizeof(reply->words), "%s while %s", words, stage_name(stage));
+        snprintf(reply->words, sizeof(reply->words), "%s%s while %s",
+            stage == STAGE_UNKNOWN ? "unknown whether it was taken: " : "", words,
+            stage_name(stage));
     reply->length = strlen(reply->words);
 }
 

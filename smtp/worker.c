@@ -235,7 +235,8 @@ close_session(void)
     worker.connected = false;
 }
 
-/* qmgr takes back what is in hand, and starts another worker when it wants one. */
+/* qmgr takes back what is in hand, and starts another worker when it wants one. The session is not
+ * closed: libcurl would wait for a lookup that nobody answers. */
 static void
 on_failed(void *context, const struct session_failure *failure)
 {
@@ -243,7 +244,6 @@ on_failed(void *context, const struct session_failure *failure)
     strlcpy(worker.relay, session_relay(worker.session), sizeof(worker.relay));
     log_info("connect to %s: %s", worker.relay, failure->words);
     tell_failure(failure);
-    close_session();
     worker.ended = true;
 }
 
@@ -337,9 +337,14 @@ void
 worker_handle_deliver(struct channel *from, const struct message *message)
 {
     struct error error;
-    struct mail *mail = mail_new(&message->deliver, &error);
+    struct mail *mail;
 
     (void)from;
+    if (worker.ended) {
+        close(message->deliver.content);
+        return;
+    }
+    mail = mail_new(&message->deliver, &error);
     if (mail == NULL)
         fatal(EX_PROTOCOL, "%s", error.text);
     STAILQ_INSERT_TAIL(&worker.waiting, mail, next);
@@ -355,7 +360,8 @@ worker_handle_stop(struct channel *from, const struct message *message)
     (void)from;
     (void)message;
     worker.stopping = true;
-    settle();
+    if (!worker.ended)
+        settle();
 }
 
 void
@@ -457,7 +463,6 @@ worker_run(const struct worker_start *start)
     open_session();
     while (!worker.ended || (worker.qmgr != NULL && channel_backlog(worker.qmgr) > 0))
         event_base_loop(service_base(), EVLOOP_ONCE);
-    session_close(worker.session);
     secrets_wipe();
     _exit(EX_OK);
 }
