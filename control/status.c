@@ -1,5 +1,7 @@
 #include <sysexits.h>
 
+#include <bsd/string.h>
+
 #include "control/kinds.h"
 #include "lib/service.h"
 
@@ -34,15 +36,16 @@ static void
 on_time(struct request *request)
 {
     const struct status *status = (const struct status *)request;
-    const char *silent[ASKED_COUNT] = {"", "", ""};
+    char silent[64] = "";
 
     for (size_t i = 0; i < ASKED_COUNT; i++) {
-        if ((status->awaited & ROLE_BIT(ASKED[i])) != 0)
-            silent[i] = role_name(ASKED[i]);
+        if ((status->awaited & ROLE_BIT(ASKED[i])) == 0)
+            continue;
+        strlcat(silent, silent[0] != '\0' ? ", " : "", sizeof(silent));
+        strlcat(silent, role_name(ASKED[i]), sizeof(silent));
     }
     request_answer(request, EX_TEMPFAIL,
-        "the status is not complete: no answer within %d s from %s %s %s", STATUS_MS / 1000,
-        silent[0], silent[1], silent[2]);
+        "the status is not complete: no answer within %d s from %s", STATUS_MS / 1000, silent);
 }
 
 const struct request_kind STATUS_KIND = {
