@@ -203,6 +203,10 @@ handle_peer(struct channel *from, const struct message *message)
         close(message->peer.channel);
         return;
     }
+    /* Who takes another one's place may be heard of before that one's pipe is seen to be closed. */
+    peer = service_peer((enum role)message->peer.role, message->peer.instance);
+    if (peer != NULL)
+        on_closed(peer, "");
     peer =
         service_adopt(message->peer.channel, (enum role)message->peer.role, message->peer.instance);
     if (process.service->peer_joined != NULL)
