@@ -113,6 +113,18 @@ count_clients(void)
     return count;
 }
 
+/* A socket that is closed with something unread loses what the other side has not read yet. */
+static void
+discard_input(int descriptor)
+{
+    char octets[1];
+
+    if (shutdown(descriptor, SHUT_RD) != 0)
+        return;
+    while (recv(descriptor, octets, sizeof(octets), MSG_DONTWAIT) > 0)
+        continue;
+}
+
 static void
 welcome(int descriptor)
 {
@@ -136,6 +148,7 @@ welcome(int descriptor)
         return;
     answer(client->channel, EX_TEMPFAIL,
         "you have too many connections to smailer: wait until others of yours are answered");
+    discard_input(descriptor);
     on_idle(-1, 0, client);
 }
 
