@@ -1,6 +1,7 @@
 """Whatever program dies, at whatever time: nothing is lost, nothing comes to a wrong place."""
 
 import collections
+import contextlib
 import os
 import random
 import re
@@ -158,7 +159,8 @@ def test_a_stopped_worker_is_replaced(smailer, make_relay):
         wait_for(lambda: len(instance.bases["alfa"].files("sent")) >= len(names) - 1, 60,
                  "all but the one in its hand")
     finally:
-        os.kill(stopped, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the parent has done it
+            os.kill(stopped, signal.SIGKILL)
     instance.wait_for_count(instance.bases["alfa"], "sent", len(names), 60)
 
 

@@ -396,7 +396,7 @@ def test_usr1_reopens_the_logs_and_no_line_is_lost(smailer, relay):
         return [line for path in instance.log_directory.glob("smtp.log*")
                 for line in path.read_text().splitlines() if "status=sent" in line]
     wait_for(lambda: len(lines()) >= count, 10, lambda: f"{count} lines, not {len(lines())}")
-    assert len({line.split()[2] for line in lines()}) == len(lines()) == count
+    assert len({line.split()[3] for line in lines()}) == len(lines()) == count
 
 
 def test_logs_of_every_program(smailer, relay):
