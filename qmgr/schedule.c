@@ -78,13 +78,27 @@ is_slow(const struct lane *lane)
     return first != NULL && clock_monotonic_ms() - first->queued_at > LANE_SLOW_MS;
 }
 
+/* True where a connection is there, or may still come. One whose worker only ends brings nothing. */
+static bool
+has_connection(const struct account *account)
+{
+    const struct worker *worker;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    {
+        if (worker->state != WORKER_STOPPING)
+            return true;
+    }
+    return false;
+}
+
 /* With the relay down, a mail is deferred at once with the probe's words; while a probe is due or
  * under way, it waits for what that brings. */
 static bool
 is_hopeless(const struct account *account)
 {
     return account->health.down && !health_allows(&account->health, clock_now_ms()) &&
-           account->worker_count == 0;
+           !has_connection(account);
 }
 
 static void
