@@ -4,6 +4,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/service.h"
 #include "pickup/base.h"
 #include "pickup/pass.h"
 
@@ -146,6 +147,28 @@ base_want_parked(struct base *base, uint32_t account, uint32_t count)
         base->wanted_count++;
     }
     base->wanted[at] = (struct wanted){account, count};
+}
+
+void
+base_note_unparked(struct base *base, const struct known_file *file)
+{
+    if (file->kind != KNOWN_PARKED)
+        return;
+    base->parked--;
+    service_send(service_peer(ROLE_QMGR, 0),
+        &(struct message){.type = MESSAGE_UNPARKED,
+            .unparked = {.queue = base->number, .account = file->account, .count = 1}});
+}
+
+void
+base_forget(struct base *base, uint64_t key)
+{
+    const struct known_file *file = known_find(&base->known, key);
+
+    if (file == NULL)
+        return;
+    base_note_unparked(base, file);
+    known_remove(&base->known, key);
 }
 
 static void

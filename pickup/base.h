@@ -37,7 +37,7 @@ struct pass {
     int64_t not_before; /* ms, monotonic: keeps passes from following each other closely */
     int64_t due; /* ms since 1970: when the next file's time comes; 0: none */
     int64_t due_next; /* the same, as far as the pass under way saw */
-    int64_t began; /* ms, monotonic */
+    int64_t spent; /* ms that the one under way took so far */
 };
 
 /* Offers wanted of what is parked for an account. */
@@ -79,6 +79,12 @@ bool base_next(struct base *base, struct candidate *candidate, bool *again);
 
 /* NAME was written or came into the base's directory. */
 void base_note_fresh(struct base *base, const char *name);
+
+/* The file with that key is not there any more. */
+void base_forget(struct base *base, uint64_t key);
+
+/* Tells qmgr of a file that was parked and is not there any more. */
+void base_note_unparked(struct base *base, const struct known_file *file);
 
 /* A file of PLACE is to be looked at again at UNTIL (ms since 1970; INT64_MAX: never). */
 void base_note_due(struct base *base, enum mail_state place, int64_t until);

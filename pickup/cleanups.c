@@ -5,6 +5,7 @@ static struct {
     struct channel *channel; /* NULL: not there now */
     uint32_t room;
     uint32_t room_most; /* what it has when idle */
+    uint32_t incarnation;
 } cleanups[CLEANUPS_MAX];
 
 void
@@ -17,6 +18,7 @@ cleanups_joined(struct channel *channel)
     cleanups[instance].channel = channel;
     cleanups[instance].room = 0;
     cleanups[instance].room_most = 0;
+    cleanups[instance].incarnation++;
 }
 
 void
@@ -54,6 +56,12 @@ cleanups_choose(uint32_t *instance)
         *instance = i;
     }
     return most > 0;
+}
+
+uint32_t
+cleanups_incarnation(uint32_t instance)
+{
+    return cleanups[instance].incarnation;
 }
 
 uint32_t

@@ -22,6 +22,10 @@ void cleanups_handle_room(struct channel *from, const struct message *message);
 /* The instance with the most room; false where none has any. The last one is never chosen. */
 bool cleanups_choose(uint32_t *instance);
 
+/* How many processes INSTANCE has been so far: qmgr, which counts them too, knows by it which of
+ * them was given a mail. */
+uint32_t cleanups_incarnation(uint32_t instance);
+
 /* The last instance's number. */
 uint32_t cleanups_last(void);
 

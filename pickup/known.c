@@ -137,21 +137,11 @@ known_remove(struct known *known, uint64_t key)
         known_free(known);
 }
 
-static bool
-is_stale(const struct known_file *file, enum mail_state place, uint8_t pass)
+bool
+known_is_stale(const struct known_file *file, enum mail_state place, uint8_t pass)
 {
     return file->used && file->place == (uint8_t)place && file->pass != pass &&
            file->kind != KNOWN_IN_HAND;
-}
-
-void
-known_prune(struct known *known, enum mail_state place, uint8_t pass)
-{
-    for (size_t at = 0; at < known->size; at++) {
-        /* Closing the gap may bring another stale one here. */
-        while (at < known->size && is_stale(&known->files[at], place, pass))
-            known_remove(known, known->files[at].key);
-    }
 }
 
 void

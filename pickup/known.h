@@ -47,8 +47,8 @@ struct known_file *known_add(struct known *known, uint64_t key);
 
 void known_remove(struct known *known, uint64_t key);
 
-/* Forgets the files of PLACE that PASS did not see, but those in hand. */
-void known_prune(struct known *known, enum mail_state place, uint8_t pass);
+/* True where PASS over PLACE is over and did not see FILE, so that it is not there any more. */
+bool known_is_stale(const struct known_file *file, enum mail_state place, uint8_t pass);
 
 void known_free(struct known *known);
 

@@ -48,7 +48,7 @@ begin(struct base *base, enum mail_state place)
     pass->only_parked = !pass->wanted && !is_time(pass);
     pass->wanted = false;
     pass->whole = true;
-    pass->began = monotonic_ms();
+    pass->spent = 0;
     pass->due_next = 0;
     if (!pass->only_parked)
         pass->number++;
@@ -57,22 +57,35 @@ begin(struct base *base, enum mail_state place)
         log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
         pass->due = 0;
         pass->for_run = false;
-        pass->not_before = pass->began + 1000;
+        pass->not_before = monotonic_ms() + 1000;
     }
     return pass->scan != NULL;
+}
+
+/* Forgets the files that were not seen. */
+static void
+prune(struct base *base, enum mail_state place)
+{
+    struct known *known = &base->known;
+    uint8_t number = base->passes[place].number;
+
+    for (size_t at = 0; at < known->size; at++) {
+        /* Forgetting one may bring another here. */
+        while (at < known->size && known_is_stale(&known->files[at], place, number))
+            base_forget(base, known->files[at].key);
+    }
 }
 
 static void
 end(struct base *base, enum mail_state place)
 {
     struct pass *pass = &base->passes[place];
-    int64_t now = monotonic_ms();
 
     queue_scan_close(pass->scan);
     pass->scan = NULL;
-    pass->not_before = now + (now - pass->began) * REST_FACTOR + REST_LEAST_MS;
+    pass->not_before = monotonic_ms() + pass->spent * REST_FACTOR + REST_LEAST_MS;
     if (!pass->only_parked) {
-        known_prune(&base->known, place, pass->number);
+        prune(base, place);
         pass->due = pass->due_next;
         pass->for_run = pass->wanted && pass->for_run;
     }
@@ -190,17 +203,14 @@ ensure_scan(struct base *base, enum mail_state place)
     return pass->scan != NULL || begin(base, place);
 }
 
-bool
-pass_fill(struct base *base, enum mail_state place)
+/* Reads on until the chunk is full, the pass is over, or it took long enough for one time. */
+static void
+read_names(struct base *base, enum mail_state place)
 {
     struct pass *pass = &base->passes[place];
     char name[QUEUE_NAME_SIZE];
     struct error error;
 
-    if (!pass_is_due(base, place) || !ensure_scan(base, place))
-        return false;
-    base->chunk_at = 0;
-    base->chunk_count = 0;
     for (int i = 0; i < STEP && base->chunk_count < BASE_CHUNK_MAX; i++) {
         if (pass->only_parked && !is_wanted(base))
             break;
@@ -213,6 +223,20 @@ pass_fill(struct base *base, enum mail_state place)
         end(base, place);
         break;
     }
+}
+
+bool
+pass_fill(struct base *base, enum mail_state place)
+{
+    struct pass *pass = &base->passes[place];
+    int64_t began = monotonic_ms();
+
+    if (!pass_is_due(base, place) || !ensure_scan(base, place))
+        return false;
+    base->chunk_at = 0;
+    base->chunk_count = 0;
+    read_names(base, place);
+    pass->spent += monotonic_ms() - began;
     qsort(base->chunk, base->chunk_count, sizeof(base->chunk[0]), compare_age);
     return base->chunk_count > 0 || pass->scan != NULL;
 }

@@ -118,9 +118,9 @@ begin(struct run *run)
     uint32_t count = 0;
 
     run->begun = true;
-    service_send(
-        service_peer(ROLE_QMGR, 0), &(struct message){.type = MESSAGE_RUN_FOR,
-                                        .run_for = {.run = run->number, .force = run->force, .sender = run->sender}});
+    service_send(service_peer(ROLE_QMGR, 0),
+        &(struct message){.type = MESSAGE_RUN_FOR,
+            .run_for = {.run = run->number, .force = run->force, .sender = run->sender}});
     for (uint32_t i = 0; (base = runs.host->base(i)) != NULL; i++) {
         if (base->queue == NULL || !run_names_base(run->sid, base))
             continue;

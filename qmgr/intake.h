@@ -9,6 +9,7 @@
 
 void intake_open(void);
 void intake_handle_offer(struct channel *from, const struct message *message);
+void intake_handle_unparked(struct channel *from, const struct message *message);
 void intake_handle_verdict(struct channel *from, const struct message *message);
 
 /* A cleanup ended; by its own fault, or not. */

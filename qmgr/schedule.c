@@ -329,8 +329,8 @@ serve_suspects(struct account *account)
     }
 }
 
-/* First every idle worker gets a job, then more are started, and only then jobs queue up behind
- * others in a worker's hand. */
+/* First every idle worker gets a job, then more are started, and only what these will not take queues
+ * up behind other jobs in a worker's hand. */
 static void
 serve(struct account *account)
 {
@@ -343,7 +343,8 @@ serve(struct account *account)
         worker_deliver(worker, job);
     if (account->queued > 0)
         start_workers(account);
-    while ((worker = find_free_worker(account, UINT32_MAX)) != NULL &&
+    while (account->queued > count_connecting(account) &&
+           (worker = find_free_worker(account, UINT32_MAX)) != NULL &&
            (job = take(account, account_take)) != NULL)
         worker_deliver(worker, job);
 }

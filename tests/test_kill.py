@@ -160,7 +160,8 @@ def test_a_stopped_worker_is_replaced(smailer, make_relay):
                  "all but the one in its hand")
     finally:
         with contextlib.suppress(ProcessLookupError):  # the parent has done it
-            os.kill(stopped, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # smtp's parent has ended it
+                os.kill(stopped, signal.SIGKILL)
     instance.wait_for_count(instance.bases["alfa"], "sent", len(names), 60)
 
 
