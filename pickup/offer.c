@@ -180,11 +180,15 @@ send_offer(struct base *base, struct candidate *candidate, const struct finding 
 static void
 add_suspect(struct base *base, const struct candidate *candidate)
 {
-    leave_alone(base, candidate, INT64_MAX);
+    uint64_t key = known_key(candidate->place, candidate->name);
+
+    leave_alone(base, candidate, now_ms() + UNREADABLE_MS);
     if (offers.suspect_count == SUSPECTS_MAX) {
         free(candidate->name);
         return;
     }
+    /* As good as in hand: neither inotify nor a pass is to bring it again. */
+    known_find(&base->known, key)->kind = KNOWN_IN_HAND;
     offers.suspects[offers.suspect_count++] = (struct suspect){base, *candidate};
 }
 
@@ -298,10 +302,10 @@ offer_pump(void)
 
     if (offers.stopped || qmgr == NULL)
         return;
-    offer_suspect();
     while (left-- > 0 && !TAILQ_EMPTY(&offers.active) && channel_backlog(qmgr) == 0 &&
            cleanups_choose(&instance))
         offer_one(instance);
+    offer_suspect();
     run_check();
     bases_plan_wakeup();
     if (!TAILQ_EMPTY(&offers.active) && cleanups_choose(&instance))

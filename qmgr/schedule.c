@@ -78,7 +78,8 @@ is_slow(const struct lane *lane)
     return first != NULL && clock_monotonic_ms() - first->queued_at > LANE_SLOW_MS;
 }
 
-/* True where a connection is there, or may still come. One whose worker only ends brings nothing. */
+/* True where a connection is there, or may still come. One whose worker only ends brings nothing.
+ */
 static bool
 has_connection(const struct account *account)
 {
@@ -221,10 +222,24 @@ schedule_note_unparked(struct base *base, uint32_t account_number, uint32_t coun
 
 /* --- connections --- */
 
+/* A connection failed that is not just the next of the same outage. */
+static void
+note_outage(struct account *account, const struct attempt *attempt)
+{
+    const struct health_gaps gaps = {settings()->probe_interval, settings()->retry_interval};
+
+    health_note_failure(&account->health, &gaps, attempt->stage, clock_now_ms());
+    account->health.code = attempt->code;
+    strlcpy(account->health.enhanced, attempt->enhanced, sizeof(account->health.enhanced));
+    strlcpy(account->health.relay, attempt->relay, sizeof(account->health.relay));
+    strlcpy(account->health.words, attempt->words, sizeof(account->health.words));
+    log_warn("account %s: relay %s: %s: next try in %ld s", account->settings->address,
+        attempt->relay, attempt->words, (long)(account->health.interval / 1000));
+}
+
 void
 schedule_connection_failed(struct account *account, const struct attempt *attempt)
 {
-    const struct health_gaps gaps = {settings()->probe_interval, settings()->retry_interval};
     struct worker *worker;
     struct job *job;
 
@@ -233,13 +248,8 @@ schedule_connection_failed(struct account *account, const struct attempt *attemp
         if (worker->state == WORKER_UP)
             return; /* the relay is there, it only wants fewer connections */
     }
-    health_note_failure(&account->health, &gaps, attempt->stage, clock_now_ms());
-    account->health.code = attempt->code;
-    strlcpy(account->health.enhanced, attempt->enhanced, sizeof(account->health.enhanced));
-    strlcpy(account->health.relay, attempt->relay, sizeof(account->health.relay));
-    strlcpy(account->health.words, attempt->words, sizeof(account->health.words));
-    log_warn("account %s: relay %s: %s: next try in %ld s", account->settings->address,
-        attempt->relay, attempt->words, (long)(account->health.interval / 1000));
+    if (!account->health.down || health_allows(&account->health, clock_now_ms()))
+        note_outage(account, attempt);
     while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
         defer_with_probe(account, job);
 }
@@ -329,8 +339,8 @@ serve_suspects(struct account *account)
     }
 }
 
-/* First every idle worker gets a job, then more are started, and only what these will not take queues
- * up behind other jobs in a worker's hand. */
+/* First every idle worker gets a job, then more are started, and only what these will not take
+ * queues up behind other jobs in a worker's hand. */
 static void
 serve(struct account *account)
 {
