@@ -84,6 +84,8 @@ run_command(const struct options *options)
     sender = parameters > 0 ? options->words[1] : "@";
     if (strlen(sender) > 320 || (options->sid != NULL && strlen(options->sid) > 255))
         return options_complain("an address or a sid is too long");
+    if (strchr(sender, '@') == NULL)
+        return options_complain("%s is no sender's address; @ means all", sender);
     return command->run(
         options, strcmp(sender, "@") == 0 ? "" : sender, parameters > 1 ? options->words[2] : "");
 }
