@@ -199,6 +199,7 @@ bases_start(void)
         if (all.changes == NULL || event_add(all.changes, NULL) != 0)
             fatal(EX_OSERR, "inotify cannot be waited for");
     }
+    log_info("%u base%s to look after", all.count, all.count == 1 ? "" : "s");
     on_scan(-1, 0, NULL);
 }
 

@@ -47,12 +47,14 @@ end(struct listing *listing, const char *problem)
     free(listing);
 }
 
+/* PROBLEM: why nobody can look into the file, or NULL. */
 static void
 send_found(struct listing *listing, const struct base *base, const struct mail_identity *identity,
-    const struct mail_record *record, uint64_t hash)
+    const struct mail_record *record, uint64_t hash, const char *problem)
 {
     struct message message = {.type = MESSAGE_FOUND,
         .found = {.request = listing->request,
+            .alone = problem != NULL,
             .job = ++listings.last_job | JOB_LISTING,
             .queue = base->number,
             .state = identity->place,
@@ -64,9 +66,17 @@ send_found(struct listing *listing, const struct base *base, const struct mail_i
             .name = identity->name}};
     char reason[1001];
 
-    strlcpy(reason, record->reason, sizeof(reason));
+    strlcpy(reason, problem != NULL ? problem : record->reason, sizeof(reason));
     message.found.error = reason;
     service_send(service_peer(ROLE_CONTROL, 0), &message);
+}
+
+static const char *
+problem_of(enum queue_found found)
+{
+    if (found == QUEUE_FOUND_TOO_LARGE)
+        return "the file is larger than max_message_size";
+    return found == QUEUE_FOUND_OTHER ? "not a regular file" : NULL;
 }
 
 /* One mail of the listing. */
@@ -76,18 +86,21 @@ list_mail(struct listing *listing, struct base *base, const char *name)
     struct mail_identity identity;
     struct mail_record record;
     struct error error;
+    enum queue_found found;
     int descriptor = -1;
     uint64_t hash;
 
-    if (queue_mail_find(base->queue, listing->place, name, &identity, &descriptor, &error) !=
-        QUEUE_FOUND)
+    found = queue_mail_find(base->queue, listing->place, name, &identity, &descriptor, &error);
+    if (found == QUEUE_FOUND_GONE || found == QUEUE_FOUND_FAILED)
         return;
     hash = queue_mail_hash(base->queue, &identity);
     if (!queue_mail_record(base->queue, &identity, now_ms(), &record) &&
         identity.place != MAIL_DEFERRED)
         memset(&record, 0, sizeof(record));
     listing->room--;
-    send_found(listing, base, &identity, &record, hash);
+    send_found(listing, base, &identity, &record, hash, problem_of(found));
+    if (descriptor < 0)
+        return;
     cleanups_parse(cleanups_last(), listings.last_job | JOB_LISTING, PARSE_LIST, hash,
         identity.mtime_ns, descriptor);
     close(descriptor);
