@@ -210,9 +210,10 @@ def test_make_users_prints(tmp_path):
     assert all(line.startswith("useradd --system ") for line in result.stdout.splitlines())
 
 
-def test_make_users_warns(tmp_path):
+def test_make_users_makes_the_spools_owner(tmp_path):
     (tmp_path / "main.cf").write_text("spool_user = no-such-user\n")
     result = subprocess.run([ROOT / "conf/make-users", "-c", tmp_path, "--print"], text=True,
                             timeout=60, capture_output=True)
     assert result.returncode == 0
     assert "no-such-user" in result.stderr
+    assert result.stdout.splitlines()[-1].endswith(" no-such-user")
