@@ -86,10 +86,11 @@ queue_with(const struct search *search, const struct stat *status)
     return i;
 }
 
-/* Adds the base SID of SECTION, whose queue is the directory STATUS. */
-static void
+/* Adds the base SID of SECTION, whose queue is the directory PATH, with STATUS. PATH is the queue's
+ * from now on. NULL where another base has that directory. */
+static struct queue_settings *
 queue_add(struct search *search, const struct section_settings *section, const char *sid,
-    const struct stat *status)
+    char *path, const struct stat *status)
 {
     struct configuration *configuration = search->configuration;
     size_t twin = queue_with(search, status);
@@ -97,7 +98,8 @@ queue_add(struct search *search, const struct section_settings *section, const c
         if (search->warn)
             log_warn("queue %s/%s: left out, its directory is %s/%s's already", section->name, sid,
                 configuration->queues[twin].section, configuration->queues[twin].sid);
-        return;
+        free(path);
+        return NULL;
     }
     struct queue_settings *queue = configuration_add_queue(configuration);
     queue->kind = section->kind;
@@ -107,12 +109,13 @@ queue_add(struct search *search, const struct section_settings *section, const c
     free(queue->pattern);
     queue->section = memory_copy_text(section->name);
     queue->sid = memory_copy_text(sid);
-    queue->path = memory_format("%s/%s/%s", section->root, sid, section->path);
-    queue->pattern = memory_copy_text(section->pattern);
+    queue->path = path;
+    queue->pattern = memory_copy_text(section->pattern != NULL ? section->pattern : "*");
     queue->interval = configuration->settings.retry_interval;
     search->found = memory_resize(search->found, configuration->queue_count, sizeof *search->found);
     search->found[configuration->queue_count - 1] =
         (struct identity){.device = status->st_dev, .inode = status->st_ino};
+    return queue;
 }
 
 static void
@@ -124,7 +127,8 @@ base_find(struct search *search, const struct section_settings *section, int roo
     int reason = errno;
     free(relative);
     if (directory >= 0 && fstat(directory, &status) == 0)
-        queue_add(search, section, sid, &status);
+        queue_add(search, section, sid,
+            memory_format("%s/%s/%s", section->root, sid, section->path), &status);
     else if (search->warn && reason != ENOENT && reason != ENOTDIR)
         log_warn("queue %s/%s: %s/%s/%s cannot be used: %s", section->name, sid, section->root, sid,
             section->path, strerror(reason));
@@ -170,6 +174,27 @@ text_replace(char **text, const char *with)
     *text = memory_copy_text(with);
 }
 
+/* A directory of sendmail's is the queue of one base, which is called as its section is. */
+static void
+mqueue_find(struct search *search, const struct section_settings *section)
+{
+    struct queue_settings *queue;
+    struct stat status;
+    if (stat(section->directory, &status) != 0) {
+        if (search->warn)
+            log_warn("mqueue %s: %s: %s; it is used once it is there", section->name,
+                section->directory, strerror(errno));
+        return;
+    }
+    queue =
+        queue_add(search, section, section->name, memory_copy_text(section->directory), &status);
+    if (queue == NULL)
+        return;
+    queue->interval = section->interval;
+    queue->expire = section->expire;
+    queue->warn_after = section->warn_after;
+}
+
 /* A table is the queue of one base, which is called as its section is. */
 static void
 table_find(struct search *search, const struct section_settings *section)
@@ -198,7 +223,7 @@ table_find(struct search *search, const struct section_settings *section)
 }
 
 static const section_find FIND[SECTION_KIND_COUNT] = {
-    [SECTION_SPOOL] = spool_find, [SECTION_SQL] = table_find};
+    [SECTION_SPOOL] = spool_find, [SECTION_SQL] = table_find, [SECTION_MQUEUE] = mqueue_find};
 
 void
 queues_find(struct configuration *configuration, bool warn)

@@ -77,7 +77,7 @@ open_queue(struct base *base)
 
     if (settings->kind == SECTION_SQL)
         return;
-    base->queue = queue_open(queue_kind_find("spool"), &options, &error);
+    base->queue = queue_open(queue_kind_find(section_kind_name(settings->kind)), &options, &error);
     if (base->queue == NULL) {
         if (strcmp(base->problem, error.text) != 0)
             log_warn("%s/%s: %s", settings->section, settings->sid, error.text);

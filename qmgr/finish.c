@@ -370,11 +370,13 @@ open_base(struct base *base)
         .path = base->settings->path,
         .pattern = base->settings->pattern,
         .max_message_size = (uint64_t)configuration->settings.max_message_size,
-        .retry_interval = configuration->settings.retry_interval,
+        .retry_interval = base->settings->interval,
+        .expire = base->settings->expire,
+        .warn_after = base->settings->warn_after,
         .writable = true,
     };
     commit->kind = COMMIT_OPEN;
-    commit->kind_of_queue = queue_kind_find("spool");
+    commit->kind_of_queue = queue_kind_find(section_kind_name(base->settings->kind));
     commit->options = options;
     commit->descriptor = -1;
     commit->context = base;
