@@ -44,6 +44,7 @@ PKGS_cli      := jansson
 PKGS_sql      := libpq
 PKGS_control  := jansson
 NEEDS_pickup  := queue
+NEEDS_cleanup := queue
 NEEDS_qmgr    := queue
 
 TARGET_master := $(O)/bin/smailer-master
