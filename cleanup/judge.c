@@ -60,9 +60,15 @@ judge_close(void)
     encoding_close_all();
 }
 
-static void
-clear(struct judgement *judgement)
+void
+judge_clear(struct judgement *judgement, time_t written)
 {
+    judgement->written = written;
+    judgement->account[0] = '\0';
+    judgement->envelope_id[0] = '\0';
+    judgement->encoded = -1;
+    output_clear(&judgement->details);
+    output_clear(&judgement->problems);
     judgement->flags = 0;
     judgement->items = 0;
     judgement->sender[0] = '\0';
@@ -70,6 +76,7 @@ clear(struct judgement *judgement)
     judgement->content = -1;
     output_clear(&judgement->recipients);
     output_clear(&judgement->subject);
+    output_bytes(&judgement->subject, "", 1);
 }
 
 /* LENGTH, or as much below as ends at a character and is at most MOST. */
@@ -83,8 +90,8 @@ cut(const char *text, size_t length, size_t most)
     return most;
 }
 
-static void
-set_reason(struct judgement *judgement, enum parse_verdict verdict, const struct error *error)
+void
+judge_refuse(struct judgement *judgement, enum parse_verdict verdict, const struct error *error)
 {
     size_t length = cut(error->text, strlen(error->text), JUDGE_REASON_MAX);
 
@@ -120,6 +127,16 @@ add_recipient(
         output_bytes(&judgement->recipients, recipient, strlen(recipient) + 1);
 }
 
+void
+judge_set_subject(struct judgement *judgement, const char *text, size_t length)
+{
+    output_clear(&judgement->subject);
+    header_line(&judgement->subject, text, length);
+    judgement->subject.used =
+        cut(judgement->subject.data, judgement->subject.used, JUDGE_SUBJECT_MAX);
+    output_bytes(&judgement->subject, "", 1);
+}
+
 static void
 describe(struct judgement *judgement, const struct mail *mail)
 {
@@ -128,10 +145,7 @@ describe(struct judgement *judgement, const struct mail *mail)
         judgement->flags |= MAIL_FLAG_NO_TIME;
     show_address(judgement->sender, &mail->sender, &mail->sender_text);
     add_recipient(judgement, &mail->recipient, &mail->recipient_text);
-    header_line(&judgement->subject, mail->subject.text, mail->subject.length);
-    judgement->subject.used =
-        cut(judgement->subject.data, judgement->subject.used, JUDGE_SUBJECT_MAX);
-    output_bytes(&judgement->subject, "", 1);
+    judge_set_subject(judgement, mail->subject.text, mail->subject.length);
 }
 
 /* Makes the content of what desk.content holds. */
@@ -143,7 +157,7 @@ seal(struct judgement *judgement, enum parse_verdict verdict, const char *name)
     judgement->verdict = verdict;
     judgement->content = sealed_create(name, desk.content.data, desk.content.used, &error);
     if (judgement->content < 0)
-        set_reason(judgement, VERDICT_FAILED, &error);
+        judge_refuse(judgement, VERDICT_FAILED, &error);
 }
 
 /* NULL for an address that is empty. */
@@ -182,7 +196,7 @@ judge_delivery(
     take_envelope(judgement, &envelope);
     if (account == NULL) {
         error_set(&error, "no account for %s", envelope.sender->text);
-        set_reason(judgement, VERDICT_NO_ACCOUNT, &error);
+        judge_refuse(judgement, VERDICT_NO_ACCOUNT, &error);
         return;
     }
     settings.sender_name = account->name;
@@ -200,7 +214,7 @@ judge_mail(struct judgement *judgement, const struct message_parse *parse, time_
     describe(judgement, &mail);
     judgement->verdict = VERDICT_MAIL;
     if (!good)
-        set_reason(judgement, VERDICT_BAD, &error);
+        judge_refuse(judgement, VERDICT_BAD, &error);
     else if (parse->purpose != PARSE_LIST)
         judge_delivery(judgement, parse, &mail);
 }
@@ -233,15 +247,12 @@ judge_file(const struct message_parse *parse, struct judgement *judgement)
     enum document_result result;
     struct error error;
 
-    clear(judgement);
-    judgement->written = fallback;
-    output_bytes(&judgement->subject, "", 1);
+    judge_clear(judgement, fallback);
     result = document_read(desk.document, parse->file, largest, &error);
     if (result != DOCUMENT_PARSED) {
-        set_reason(judgement, VERDICTS[result], &error);
+        judge_refuse(judgement, VERDICTS[result], &error);
         return;
     }
-    output_clear(&judgement->subject);
     judgement->items = (uint32_t)document_items(desk.document);
     (judgement->items == 1 ? judge_mail : judge_list)(judgement, parse, fallback);
 }

@@ -33,7 +33,24 @@ struct judgement {
     struct output subject; /* of the (first) mail, on one line, NUL-terminated */
     char reason[JUDGE_REASON_MAX + 1];
     int content; /* a sealed memfd, the caller's to close: message or split list; or -1 */
+
+    /* Of jobs of an mqueue; see VERDICT. */
+    char account[JUDGE_ADDRESS_MAX + 1];
+    char envelope_id[256];
+    struct output details;
+    struct output problems;
+    int encoded; /* as content: the message in 7 bits, or -1 */
 };
+
+/* Empties JUDGEMENT; WRITTEN is all that is known. */
+void judge_clear(struct judgement *judgement, time_t written);
+
+/* It is of that VERDICT, for the reason that ERROR has. */
+void judge_refuse(
+    struct judgement *judgement, enum parse_verdict verdict, const struct error *error);
+
+/* TEXT becomes the subject, on one line. */
+void judge_set_subject(struct judgement *judgement, const char *text, size_t length);
 
 /* Opens what files of this process are judged with. CONFIGURATION must live as long. */
 bool judge_open(const struct configuration *configuration, struct error *error);

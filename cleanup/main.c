@@ -11,7 +11,9 @@
 #include "lib/mail_id.h"
 #include "lib/service.h"
 
+#include "cleanup/job.h"
 #include "cleanup/judge.h"
+#include "cleanup/notice.h"
 
 /* Files that a peer may have sent and not heard of; each is a descriptor in flight. */
 enum { ROOM_PICKUP = 16, ROOM_CONTROL = 2 };
@@ -20,7 +22,7 @@ static bool
 prepare(struct service_paths *paths, struct error *error)
 {
     (void)paths;
-    return judge_open(service_configuration(), error);
+    return judge_open(service_configuration(), error) && job_open(service_configuration(), error);
 }
 
 /* Gives this process so much processor time from now on, then SIGPROF ends it; 0: any amount. A
@@ -49,9 +51,14 @@ send_verdict(uint64_t job, const struct judgement *judgement)
                 .items = judgement->items,
                 .time = judgement->written,
                 .sender = judgement->sender,
+                .account = judgement->account,
+                .envelope_id = judgement->envelope_id,
                 .recipients = {judgement->recipients.data, judgement->recipients.used},
+                .details = {judgement->details.data, judgement->details.used},
+                .problems = {judgement->problems.data, judgement->problems.used},
                 .reason = judgement->reason,
                 .content = judgement->content,
+                .encoded = judgement->encoded,
             },
     };
 
@@ -109,9 +116,11 @@ handle_parse(struct channel *from, const struct message *message)
     const struct message_parse *parse = &message->parse;
 
     limit_time(service_configuration()->programs[ROLE_CLEANUP].time_limit);
-    judge_file(parse, &judgement);
+    (parse->mqueue > 0 ? judge_job : judge_file)(parse, &judgement);
     limit_time(0);
     close(parse->file);
+    if (parse->data >= 0)
+        close(parse->data);
     if (parse->purpose == PARSE_LIST) {
         send_listed(parse->job, &judgement);
     } else {
@@ -120,8 +129,33 @@ handle_parse(struct channel *from, const struct message *message)
     }
     if (judgement.content >= 0)
         close(judgement.content);
+    if (judgement.encoded >= 0)
+        close(judgement.encoded);
     grant_room(from, 1);
     service_worked();
+}
+
+static void
+handle_notice(struct channel *from, const struct message *message)
+{
+    struct message made = {
+        .type = MESSAGE_NOTICE_MADE,
+        .notice_made = {.job = message->notice.job, .reason = "", .content = -1},
+    };
+    struct error error;
+
+    limit_time(service_configuration()->programs[ROLE_CLEANUP].time_limit);
+    if (!notice_compose(
+            &message->notice, &made.notice_made.content, &made.notice_made.header, &error)) {
+        error.text[JUDGE_REASON_MAX] = '\0';
+        made.notice_made.reason = error.text;
+    }
+    limit_time(0);
+    service_send(from, &made);
+    if (made.notice_made.content >= 0)
+        close(made.notice_made.content);
+    if (message->notice.content >= 0)
+        close(message->notice.content);
 }
 
 /* Nobody may send a file before there is somebody to tell the verdict, and room is granted once. */
@@ -147,6 +181,7 @@ peer_joined(struct channel *peer)
 
 static const struct service_handler HANDLERS[] = {
     {MESSAGE_PARSE, handle_parse},
+    {MESSAGE_NOTICE, handle_notice},
 };
 
 static const struct service SERVICE = {

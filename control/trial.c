@@ -43,6 +43,7 @@ give(struct trial *trial, struct error *error)
     char *text = document_make(trial->sender, trial->address, time(NULL));
     struct message parse = {MESSAGE_PARSE, .parse = {.job = trial->job,
                                                .purpose = PARSE_DELIVER,
+                                               .data = -1,
                                                .mtime_ns = (int64_t)time(NULL) * 1000000000}};
 
     parse.parse.file = sealed_create("test mail", text, strlen(text), error);

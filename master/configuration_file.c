@@ -46,6 +46,17 @@ section_check_name(const struct configuration *configuration, const char *name, 
     return true;
 }
 
+/* Makes *PATH, where it is relative, one below the configuration's directory. */
+static void
+path_resolve(const struct load *load, char **path)
+{
+    if ((*path)[0] == '\0' || (*path)[0] == '/')
+        return;
+    char *absolute = memory_format("%s/%s", load->absolute, *path);
+    free(*path);
+    *path = absolute;
+}
+
 static bool
 sections_take(const struct load *load, cfg_t *root, enum section_kind kind, struct error *error)
 {
@@ -60,6 +71,8 @@ sections_take(const struct load *load, cfg_t *root, enum section_kind kind, stru
             configuration_add_section(load->configuration, kind, cfg_title(section));
         if (!grammar_take(section, keys_in(name), settings, error))
             return false;
+        if (kind == SECTION_MQUEUE)
+            path_resolve(load, &settings->aliases);
     }
     return true;
 }
@@ -102,22 +115,11 @@ programs_load(const struct load *load, struct error *error)
                 ? cfg_getsec(file.root, role_name(role))
                 : NULL;
         if (section != NULL)
-            taken = grammar_take(
-                section, keys_of_program(role_name(role)), &load->configuration->programs[role], error);
+            taken = grammar_take(section, keys_of_program(role_name(role)),
+                &load->configuration->programs[role], error);
     }
     grammar_free(&file);
     return taken;
-}
-
-/* Makes *PATH, where it is relative, one below the configuration's directory. */
-static void
-path_resolve(const struct load *load, char **path)
-{
-    if ((*path)[0] == '\0' || (*path)[0] == '/')
-        return;
-    char *absolute = memory_format("%s/%s", load->absolute, *path);
-    free(*path);
-    *path = absolute;
 }
 
 /* Adds the account's secret to the others, -1 where it has none. */

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,11 +87,29 @@ queue_with(const struct search *search, const struct stat *status)
     return i;
 }
 
-/* Adds the base SID of SECTION, whose queue is the directory PATH, with STATUS. PATH is the queue's
- * from now on. NULL where another base has that directory. */
+static void
+text_replace(char **text, const char *with)
+{
+    free(*text);
+    *text = memory_copy_text(with);
+}
+
+/* This host's name, as people know it. */
+static void
+hostname_set(char **hostname)
+{
+    char name[HOST_NAME_MAX + 1] = "";
+    if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
+        text_replace(hostname, "localhost");
+    else
+        text_replace(hostname, name);
+}
+
+/* Adds the base SID of SECTION, whose queue is PATH, the directory STATUS; NULL where that is
+ * another base's already. It lives until the next one is added. */
 static struct queue_settings *
 queue_add(struct search *search, const struct section_settings *section, const char *sid,
-    char *path, const struct stat *status)
+    const char *path, const struct stat *status)
 {
     struct configuration *configuration = search->configuration;
     size_t twin = queue_with(search, status);
@@ -98,19 +117,14 @@ queue_add(struct search *search, const struct section_settings *section, const c
         if (search->warn)
             log_warn("queue %s/%s: left out, its directory is %s/%s's already", section->name, sid,
                 configuration->queues[twin].section, configuration->queues[twin].sid);
-        free(path);
         return NULL;
     }
     struct queue_settings *queue = configuration_add_queue(configuration);
     queue->kind = section->kind;
-    free(queue->section);
-    free(queue->sid);
-    free(queue->path);
-    free(queue->pattern);
-    queue->section = memory_copy_text(section->name);
-    queue->sid = memory_copy_text(sid);
-    queue->path = path;
-    queue->pattern = memory_copy_text(section->pattern != NULL ? section->pattern : "*");
+    text_replace(&queue->section, section->name);
+    text_replace(&queue->sid, sid);
+    text_replace(&queue->path, path);
+    text_replace(&queue->pattern, section->pattern != NULL ? section->pattern : "*");
     queue->interval = configuration->settings.retry_interval;
     search->found = memory_resize(search->found, configuration->queue_count, sizeof *search->found);
     search->found[configuration->queue_count - 1] =
@@ -125,15 +139,16 @@ base_find(struct search *search, const struct section_settings *section, int roo
     char *relative = memory_format("%s/%s", sid, section->path);
     int directory = directory_open_below(root, relative);
     int reason = errno;
+    char *path = memory_format("%s/%s", section->root, relative);
     free(relative);
     if (directory >= 0 && fstat(directory, &status) == 0)
-        queue_add(search, section, sid,
-            memory_format("%s/%s/%s", section->root, sid, section->path), &status);
+        queue_add(search, section, sid, path, &status);
     else if (search->warn && reason != ENOENT && reason != ENOTDIR)
         log_warn("queue %s/%s: %s/%s/%s cannot be used: %s", section->name, sid, section->root, sid,
             section->path, strerror(reason));
     if (directory >= 0)
         close(directory);
+    free(path);
 }
 
 static int
@@ -167,34 +182,6 @@ spool_find(struct search *search, const struct section_settings *section)
         close(root);
 }
 
-static void
-text_replace(char **text, const char *with)
-{
-    free(*text);
-    *text = memory_copy_text(with);
-}
-
-/* A directory of sendmail's is the queue of one base, which is called as its section is. */
-static void
-mqueue_find(struct search *search, const struct section_settings *section)
-{
-    struct queue_settings *queue;
-    struct stat status;
-    if (stat(section->directory, &status) != 0) {
-        if (search->warn)
-            log_warn("mqueue %s: %s: %s; it is used once it is there", section->name,
-                section->directory, strerror(errno));
-        return;
-    }
-    queue =
-        queue_add(search, section, section->name, memory_copy_text(section->directory), &status);
-    if (queue == NULL)
-        return;
-    queue->interval = section->interval;
-    queue->expire = section->expire;
-    queue->warn_after = section->warn_after;
-}
-
 /* A table is the queue of one base, which is called as its section is. */
 static void
 table_find(struct search *search, const struct section_settings *section)
@@ -220,6 +207,31 @@ table_find(struct search *search, const struct section_settings *section)
     queue->instance = search->tables++;
     search->found = memory_resize(search->found, configuration->queue_count, sizeof *search->found);
     search->found[configuration->queue_count - 1] = (struct identity){0};
+}
+
+/* A queue of sendmail's is that of one base, which is called as its section is. */
+static void
+mqueue_find(struct search *search, const struct section_settings *section)
+{
+    struct stat status;
+    if (stat(section->directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
+        if (search->warn)
+            log_warn("mqueue %s: directory %s: %s; it is used once it is there", section->name,
+                section->directory, strerror(errno));
+        return;
+    }
+    struct queue_settings *queue =
+        queue_add(search, section, section->name, section->directory, &status);
+    if (queue == NULL)
+        return;
+    queue->interval = section->interval;
+    queue->expire = section->expire;
+    queue->warn_after = section->warn_after;
+    text_replace(&queue->aliases, section->aliases);
+    text_replace(&queue->local_to, section->local_to);
+    text_replace(&queue->hostname, section->hostname);
+    if (queue->hostname[0] == '\0')
+        hostname_set(&queue->hostname);
 }
 
 static const section_find FIND[SECTION_KIND_COUNT] = {

@@ -123,7 +123,8 @@ base_note_fresh(struct base *base, const char *name)
         base->passes[MAIL_WAITING].wanted = true;
         return;
     }
-    base->fresh[base->fresh_count++] = (struct candidate){MAIL_WAITING, 0, memory_copy_text(name)};
+    base->fresh[base->fresh_count++] =
+        (struct candidate){.place = MAIL_WAITING, .name = memory_copy_text(name)};
 }
 
 void

@@ -22,8 +22,9 @@ struct run;
 /* A file that may be offered; its name is its owner's to free. */
 struct candidate {
     enum mail_state place;
-    int64_t order; /* mtime_ns */
+    int64_t order; /* who goes first, as in struct mail_identity */
     char *name;
+    int64_t second;
 };
 
 /* The passes over one place (MAIL_WAITING or MAIL_DEFERRED) of a base. */

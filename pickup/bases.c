@@ -32,6 +32,14 @@ bases_get(uint32_t number)
     return number < all.count ? &all.bases[number] : NULL;
 }
 
+uint32_t
+bases_mqueue(const struct base *base)
+{
+    const struct configuration *configuration = service_configuration();
+
+    return configuration->queues[base->number].kind == SECTION_MQUEUE ? base->number + 1 : 0;
+}
+
 void
 bases_open(void)
 {

@@ -19,6 +19,9 @@ void bases_start(void);
 /* NULL beyond the last. */
 struct base *bases_get(uint32_t number);
 
+/* How PARSE says that a mail is of BASE, where that is an mqueue; 0 where it is none. */
+uint32_t bases_mqueue(const struct base *base);
+
 /* Plans the next time that something is to be done unasked. */
 void bases_plan_wakeup(void);
 

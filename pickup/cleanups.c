@@ -84,12 +84,9 @@ cleanups_last_is_idle(void)
 }
 
 void
-cleanups_parse(uint32_t instance, uint64_t job, enum parse_purpose purpose, uint64_t hash,
-    int64_t mtime_ns, int file)
+cleanups_parse(uint32_t instance, const struct message_parse *parse)
 {
     cleanups[instance].room--;
-    service_send(cleanups[instance].channel,
-        &(struct message){.type = MESSAGE_PARSE,
-            .parse = {
-                .job = job, .purpose = purpose, .hash = hash, .mtime_ns = mtime_ns, .file = file}});
+    service_send(
+        cleanups[instance].channel, &(struct message){.type = MESSAGE_PARSE, .parse = *parse});
 }

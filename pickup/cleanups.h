@@ -35,8 +35,7 @@ bool cleanups_last_has_room(void);
 /* True where the last instance has nothing in hand. */
 bool cleanups_last_is_idle(void);
 
-/* Hands FILE, which stays the caller's, to INSTANCE, which must have room. */
-void cleanups_parse(uint32_t instance, uint64_t job, enum parse_purpose purpose, uint64_t hash,
-    int64_t mtime_ns, int file);
+/* Hands what PARSE names, which stays the caller's, to INSTANCE, which must have room. */
+void cleanups_parse(uint32_t instance, const struct message_parse *parse);
 
 #endif

@@ -101,8 +101,13 @@ list_mail(struct listing *listing, struct base *base, const char *name)
     send_found(listing, base, &identity, &record, hash, problem_of(found));
     if (descriptor < 0)
         return;
-    cleanups_parse(cleanups_last(), listings.last_job | JOB_LISTING, PARSE_LIST, hash,
-        identity.mtime_ns, descriptor);
+    cleanups_parse(cleanups_last(), &(struct message_parse){.job = listings.last_job | JOB_LISTING,
+                                        .purpose = PARSE_LIST,
+                                        .mqueue = bases_mqueue(base),
+                                        .hash = hash,
+                                        .mtime_ns = identity.mtime_ns,
+                                        .file = descriptor,
+                                        .data = -1});
     close(descriptor);
 }
 
@@ -115,7 +120,7 @@ next_place(struct listing *listing)
         const struct base *base = bases_get(listing->base);
 
         if (base->queue != NULL && run_names_base(listing->sid, base)) {
-            for (; listing->place <= MAIL_DROPPED; listing->place++) {
+            for (; listing->place < MAIL_STATE_COUNT; listing->place++) {
                 if (listing->states & 1U << listing->place)
                     return true;
             }

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <bsd/string.h>
+
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
@@ -19,6 +21,8 @@
 #define UNREADABLE_MS 60000
 
 #define SUSPECTS_MAX 1000
+
+#define TOO_LARGE "the file is larger than max_message_size"
 
 /* A mail in qmgr's hand. Its number is its place here, and above that how often the place was
  * used, so that a late answer never hits another mail. */
@@ -136,8 +140,9 @@ struct finding {
     struct mail_identity identity;
     struct mail_record record;
     uint64_t hash;
-    const char *problem;
+    char problem[256]; /* why it cannot be sent, "": it can */
     int descriptor; /* -1 where cleanup has no use for it */
+    int data; /* of an mqueue */
 };
 
 static void
@@ -170,11 +175,17 @@ send_offer(struct base *base, struct candidate *candidate, const struct finding 
                                                      .inode = identity->inode,
                                                      .size = identity->size,
                                                      .mtime_ns = identity->mtime_ns,
+                                                     .order = identity->order[0],
                                                      .problem = finding->problem}});
     base->room--;
     if (finding->descriptor >= 0)
-        cleanups_parse(instance, number, PARSE_DELIVER, finding->hash, identity->mtime_ns,
-            finding->descriptor);
+        cleanups_parse(instance, &(struct message_parse){.job = number,
+                                     .purpose = PARSE_DELIVER,
+                                     .mqueue = bases_mqueue(base),
+                                     .hash = finding->hash,
+                                     .mtime_ns = identity->mtime_ns,
+                                     .file = finding->descriptor,
+                                     .data = finding->data});
 }
 
 static void
@@ -192,6 +203,35 @@ add_suspect(struct base *base, const struct candidate *candidate)
     offers.suspects[offers.suspect_count++] = (struct suspect){base, *candidate};
 }
 
+static void
+note_problem(struct finding *finding, const char *problem)
+{
+    strlcpy(finding->problem, problem, sizeof(finding->problem));
+}
+
+/* Opens what the mail has beside its file; without it, cleanup has no use for the file. */
+static void
+find_data(struct base *base, struct finding *finding)
+{
+    struct error error;
+    uint64_t size;
+
+    if (finding->descriptor < 0)
+        return;
+    switch (queue_mail_find_data(base->queue, &finding->identity, &finding->data, &size, &error)) {
+    case QUEUE_FOUND:
+        return;
+    case QUEUE_FOUND_TOO_LARGE:
+        note_problem(finding, TOO_LARGE);
+        break;
+    default:
+        note_problem(finding, error.text);
+        break;
+    }
+    close(finding->descriptor);
+    finding->descriptor = -1;
+}
+
 /* Opens the candidate and finds out who it is. False where there is nothing to offer. */
 static bool
 examine(struct base *base, const struct candidate *candidate, struct finding *finding)
@@ -199,17 +239,17 @@ examine(struct base *base, const struct candidate *candidate, struct finding *fi
     struct error error;
 
     memset(finding, 0, sizeof(*finding));
-    finding->problem = "";
     finding->descriptor = -1;
+    finding->data = -1;
     switch (queue_mail_find(base->queue, candidate->place, candidate->name, &finding->identity,
         &finding->descriptor, &error)) {
     case QUEUE_FOUND:
         break;
     case QUEUE_FOUND_TOO_LARGE:
-        finding->problem = "the file is larger than max_message_size";
+        note_problem(finding, TOO_LARGE);
         break;
     case QUEUE_FOUND_OTHER:
-        finding->problem = "not a regular file";
+        note_problem(finding, "not a regular file");
         break;
     case QUEUE_FOUND_GONE:
         base_forget(base, known_key(candidate->place, candidate->name));
@@ -221,6 +261,7 @@ examine(struct base *base, const struct candidate *candidate, struct finding *fi
     }
     finding->hash = queue_mail_hash(base->queue, &finding->identity);
     queue_mail_record(base->queue, &finding->identity, now_ms(), &finding->record);
+    find_data(base, finding);
     return true;
 }
 
@@ -240,6 +281,8 @@ offer_candidate(struct base *base, struct candidate *candidate, uint32_t instanc
         send_offer(base, candidate, &finding, instance);
     if (finding.descriptor >= 0)
         close(finding.descriptor);
+    if (finding.data >= 0)
+        close(finding.data);
 }
 
 /* A suspect goes when its cleanup has nothing else in hand, and nothing after it until then. */

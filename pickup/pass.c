@@ -176,7 +176,7 @@ consider(struct base *base, enum mail_state place, const char *name)
     if (place == MAIL_DEFERRED && file == NULL && !is_due(base, pass, &identity, key))
         return;
     base->chunk[base->chunk_count++] =
-        (struct candidate){place, identity.mtime_ns, memory_copy_text(name)};
+        (struct candidate){place, identity.order[0], memory_copy_text(name), identity.order[1]};
 }
 
 static int
@@ -187,6 +187,8 @@ compare_age(const void *a, const void *b)
 
     if (first->order != second->order)
         return first->order < second->order ? -1 : 1;
+    if (first->second != second->second)
+        return first->second < second->second ? -1 : 1;
     return strcmp(first->name, second->name);
 }
 

@@ -55,6 +55,22 @@ account_choose(const char *sender, const struct base *base, char *reason, size_t
     return &all.accounts[settings - configuration->accounts];
 }
 
+/* At the end of LANE; a job of an mqueue before those of a larger priority. */
+static void
+insert(struct lane *lane, struct job *job)
+{
+    struct job *before = base_is_mqueue(lane->base) ? TAILQ_LAST(&lane->jobs, job_list) : NULL;
+
+    while (before != NULL && before->order > job->order)
+        before = TAILQ_PREV(before, job_list, next);
+    if (before != NULL)
+        TAILQ_INSERT_AFTER(&lane->jobs, before, job, next);
+    else if (base_is_mqueue(lane->base))
+        TAILQ_INSERT_HEAD(&lane->jobs, job, next);
+    else
+        TAILQ_INSERT_TAIL(&lane->jobs, job, next);
+}
+
 void
 account_queue(struct account *account, struct job *job, bool first)
 {
@@ -69,7 +85,7 @@ account_queue(struct account *account, struct job *job, bool first)
     if (first)
         TAILQ_INSERT_HEAD(&lane->jobs, job, next);
     else
-        TAILQ_INSERT_TAIL(&lane->jobs, job, next);
+        insert(lane, job);
     lane->count++;
     if (lane->in_ring)
         return;

@@ -62,6 +62,12 @@ bases_get(uint32_t number)
     return number < all.count ? &all.bases[number] : NULL;
 }
 
+bool
+base_is_mqueue(const struct base *base)
+{
+    return base != NULL && base->settings->kind == SECTION_MQUEUE;
+}
+
 struct channel *
 base_finder(const struct base *base)
 {

@@ -46,6 +46,9 @@ struct base {
 void bases_open(void);
 struct base *bases_get(uint32_t number); /* NULL beyond the last */
 
+/* True where BASE is a queue of sendmail's. */
+bool base_is_mqueue(const struct base *base);
+
 /* Who finds BASE's mails; NULL where that program is not there now. */
 struct channel *base_finder(const struct base *base);
 

@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "qmgr/clock.h"
+#include "qmgr/commit_job.h"
 #include "qmgr/commit_move.h"
 #include "qmgr/upkeep.h"
 
@@ -204,9 +205,19 @@ run_close(struct committer *committer, struct commit *commit)
     finish(committer, commit);
 }
 
+static void
+run_job(struct committer *committer, struct commit *commit)
+{
+    commit_job_run(commit);
+    finish(committer, commit);
+}
+
 static void (*const RUN[COMMIT_KINDS])(struct committer *, struct commit *) = {
     [COMMIT_NOTHING] = run_nothing,
     [COMMIT_SPLIT] = run_split,
+    [COMMIT_TAKE] = run_job,
+    [COMMIT_RELEASE] = run_job,
+    [COMMIT_HOLD] = run_job,
     [COMMIT_OPEN] = run_open,
     [COMMIT_CLOSE] = run_close,
 };
@@ -229,14 +240,14 @@ run_batch(struct committer *committer, struct commit *batch)
     for (struct commit *commit = batch; commit != NULL; commit = next) {
         next = commit->next;
         memset(&commit->error, 0, sizeof(commit->error));
-        if (commit_is_move(commit)) {
+        if (commit_is_move(commit) && commit->job == NULL) {
             committer->group[committer->group_size++] = commit;
             if (committer->group_size == COMMIT_GROUP)
                 finish_group(committer);
             continue;
         }
         finish_group(committer);
-        RUN[commit->kind](committer, commit);
+        (commit->job != NULL ? run_job : RUN[commit->kind])(committer, commit);
         notify(committer);
     }
     finish_group(committer);

@@ -11,6 +11,7 @@
 #define SMAILER_COMMITTER_H
 
 #include "qmgr/retry.h"
+#include "queue/mqueue.h"
 
 struct committer;
 
@@ -29,6 +30,9 @@ enum commit_kind {
     COMMIT_DROP, /* refused for good, malformed, too large, sent in testing: the reason says it */
     COMMIT_STRIKE, /* a program died with it in hand; the third strike defers it */
     COMMIT_SPLIT, /* a list: DESCRIPTOR has its documents (see queue_split_begin) */
+    COMMIT_TAKE, /* locks a job of an mqueue; the five above then do what they do there */
+    COMMIT_RELEASE, /* lets go of it as it is */
+    COMMIT_HOLD, /* and makes it a held one */
     COMMIT_OPEN, /* opens a queue with KIND_OF_QUEUE and OPTIONS, recovers and sweeps it */
     COMMIT_CLOSE, /* after all that was submitted for the queue before */
     COMMIT_KINDS
@@ -59,8 +63,43 @@ struct commit {
     uint32_t strikes;
     int64_t next_try; /* ms; of a deferred mail, or one with a strike */
     uint32_t documents; /* COMMIT_SPLIT: so many mails appear in its place */
+    struct commit_job *job; /* NULL: it is no job of an mqueue */
     struct commit *next; /* private */
 };
+
+/* What the sender of a mail is to be told of; see NOTICE. */
+struct notice_request {
+    char queue_id[QUEUE_NAME_SIZE];
+    char sender[CONTROL_FILE_ADDRESS_MAX + 1];
+    char envelope_id[256];
+    bool full;
+    int64_t created; /* seconds since 1970 */
+    int64_t expires;
+    char *recipients; /* texts, each with its NUL */
+    size_t size;
+};
+
+/* A job of an mqueue, beside its commit. */
+struct commit_job {
+    struct mqueue_job *taken; /* what COMMIT_TAKE gave; NULL after all that ends it */
+    enum mqueue_take take; /* what came of COMMIT_TAKE */
+    bool force;
+    const struct mqueue_outcome *outcomes; /* the caller's; none: what the kind says, of all */
+    size_t outcome_count;
+    const char *account; /* the caller's: that of the mail, for a notice */
+    int64_t now; /* ms; when it was decided, 0: not yet */
+    uint32_t remaining; /* recipients that stay */
+    uint32_t failed; /* and those that leave undelivered */
+    /* After QUEUE_MORE: what has to be composed before it can be done. The commit is then submitted
+     * again with it, and the committer closes it. */
+    struct notice_request *wanted;
+    int notice; /* -1: none */
+    uint64_t notice_header; /* octets of it that are the header */
+    char notice_id[MQUEUE_ID_SIZE]; /* of the job that it became */
+};
+
+/* Frees the commit and what belongs to it. */
+void commit_free(struct commit *commit);
 
 /* Starts the thread. NULL with the reason on failure. */
 struct committer *committer_start(const struct committer_options *options, struct error *error);

@@ -14,6 +14,7 @@
 #include "qmgr/clock.h"
 #include "qmgr/committer.h"
 #include "qmgr/finish.h"
+#include "qmgr/mqueue.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 
@@ -61,6 +62,7 @@ place_of(const struct job *job, enum mail_state state)
 static void
 end_job(struct job *job, enum job_end end, uint32_t strikes, int64_t next_try)
 {
+    finish_release(job);
     service_send(base_finder(job->base),
         &(struct message){.type = MESSAGE_FINISHED,
             .finished = {
@@ -77,9 +79,8 @@ finish_untouched(struct job *job, enum job_end end, int64_t next_try)
     end_job(job, end, job->strikes, next_try);
 }
 
-/* ATTEMPT: what a relay said, or NULL where none was asked. */
-static void
-submit(struct job *job, enum commit_kind kind, const char *reason, const struct attempt *attempt)
+struct commit *
+finish_prepare(struct job *job, enum commit_kind kind, const char *reason)
 {
     struct commit *commit = memory_new(1, sizeof(*commit));
 
@@ -89,19 +90,57 @@ submit(struct job *job, enum commit_kind kind, const char *reason, const struct 
     commit->descriptor = -1;
     strlcpy(commit->id, job->id, sizeof(commit->id));
     strlcpy(commit->reason, reason, sizeof(commit->reason));
+    commit->context = job;
+    if (!base_is_mqueue(job->base))
+        return commit;
+    commit->job = memory_new(1, sizeof(*commit->job));
+    commit->job->notice = -1;
+    commit->job->taken = job->taken;
+    commit->job->outcomes = job->outcomes;
+    commit->job->outcome_count = job->outcome_count;
+    commit->job->account = job->lane != NULL ? job->lane->account->settings->address : NULL;
+    return commit;
+}
+
+void
+finish_commit(struct job *job, struct commit *commit)
+{
+    job->commit = commit;
+    job->phase = PHASE_COMMITTING;
+    finish.count++;
+    job->base->recorder->submit(commit);
+}
+
+/* ATTEMPT: what a relay said, or NULL where none was asked. */
+static void
+submit(struct job *job, enum commit_kind kind, const char *reason, const struct attempt *attempt)
+{
+    struct commit *commit = finish_prepare(job, kind, reason);
+
     if (attempt != NULL) {
         strlcpy(commit->stage, stage_name(attempt->stage), sizeof(commit->stage));
         commit->code = attempt->code;
     }
-    commit->context = job;
-    job->commit = commit;
     if (kind == COMMIT_SPLIT) {
         commit->descriptor = job->content;
         job->content = -1;
     }
-    job->phase = PHASE_COMMITTING;
+    finish_commit(job, commit);
+}
+
+/* Nobody waits for it. */
+void
+finish_release(struct job *job)
+{
+    struct commit *commit;
+
+    if (job->taken == NULL)
+        return;
+    commit = finish_prepare(job, COMMIT_RELEASE, "");
+    commit->context = NULL;
+    job->taken = NULL;
     finish.count++;
-    job->base->recorder->submit(commit);
+    finish_submit(commit);
 }
 
 void
@@ -160,7 +199,7 @@ finish_testing(struct job *job, enum outcome outcome)
         [OUTCOME_DROPPED] = JOB_DROPPED};
 
     if (outcome == OUTCOME_SENT && service_configuration()->settings.testing_purge)
-        submit(job, COMMIT_DROP, "sent in testing", NULL);
+        submit(job, base_is_mqueue(job->base) ? COMMIT_HOLD : COMMIT_DROP, "sent in testing", NULL);
     else
         end_job(job, ENDS[outcome], job->strikes, INT64_MAX);
 }
@@ -192,6 +231,21 @@ finish_attempt(struct job *job, const struct attempt *attempt)
         finish_testing(job, decision.outcome);
     else
         submit(job, KINDS[decision.outcome], attempt->words, attempt);
+}
+
+void
+finish_outcomes(struct job *job, enum outcome outcome, const char *words)
+{
+    static const enum commit_kind KINDS[] = {[OUTCOME_SENT] = COMMIT_SENT,
+        [OUTCOME_DEFERRED] = COMMIT_DEFER,
+        [OUTCOME_DROPPED] = COMMIT_DROP};
+
+    if (job->lane != NULL)
+        account_count(job->lane->account, outcome);
+    if (is_testing())
+        finish_testing(job, outcome);
+    else
+        submit(job, KINDS[outcome], words, NULL);
 }
 
 static void
@@ -245,7 +299,7 @@ end_of(const struct commit *commit)
         return JOB_SPLIT;
     if (commit->kind == COMMIT_STRIKE && commit->strikes < QUEUE_STRIKES_TO_DEFER)
         return JOB_STRUCK;
-    if (is_testing() && commit->kind == COMMIT_DROP &&
+    if (is_testing() && (commit->kind == COMMIT_DROP || commit->kind == COMMIT_HOLD) &&
         strcmp(commit->reason, "sent in testing") == 0)
         return JOB_SENT;
     return ENDS[commit->outcome];
@@ -258,13 +312,16 @@ end_done(struct job *job, const struct commit *commit)
         log_info("%s: %s: split into %u mails", job->id, job->identity.name, commit->documents);
     else
         log_place(job, commit);
+    if (commit->job != NULL) {
+        mqueue_log_notice(job, commit);
+        job->taken = commit->job->taken;
+    }
     base_note_problem(job->base, "");
     end_job(job, end_of(commit), commit->strikes, commit->next_try);
 }
 
-/* Keeps a commit that failed, to be tried again. */
-static void
-hold(struct job *job, struct commit *commit)
+void
+finish_hold(struct job *job, struct commit *commit)
 {
     struct held *held = memory_new(1, sizeof(*held));
 
@@ -297,6 +354,12 @@ on_commit_again(evutil_socket_t descriptor, short what, void *context)
 static bool
 end_commit(struct job *job, struct commit *commit)
 {
+    if (commit->kind == COMMIT_TAKE)
+        return mqueue_end_take(job, commit);
+    if (commit->job != NULL && commit->result == QUEUE_MORE) {
+        mqueue_ask_notice(job, commit);
+        return false;
+    }
     switch (commit->result) {
     case QUEUE_DONE:
     case QUEUE_MORE:
@@ -313,7 +376,7 @@ end_commit(struct job *job, struct commit *commit)
     case QUEUE_FAILED:
         break;
     }
-    hold(job, commit);
+    finish_hold(job, commit);
     return false;
 }
 
@@ -332,8 +395,8 @@ void
 finish_collect(struct job *job, struct commit *commit)
 {
     finish.count--;
-    if (end_commit(job, commit))
-        free(commit);
+    if (job == NULL || end_commit(job, commit))
+        commit_free(commit);
 }
 
 static void

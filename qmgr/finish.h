@@ -10,6 +10,7 @@
 
 #include "lib/error.h"
 #include "lib/outcome.h"
+#include "qmgr/committer.h"
 #include "qmgr/job.h"
 
 /* What a try came to, as a worker or a probe tells. */
@@ -42,6 +43,20 @@ void finish_split(struct job *job);
 
 /* Nothing is done to it; pickup is told END and, where that has one, a time (ms since 1970). */
 void finish_untouched(struct job *job, enum job_end end, int64_t next_try);
+
+/* A commit of KIND for JOB, to be filled in further; finish_commit() submits it. */
+struct commit *finish_prepare(struct job *job, enum commit_kind kind, const char *reason);
+void finish_commit(struct job *job, struct commit *commit);
+
+/* Lets go of the job of an mqueue, where it is locked. */
+void finish_release(struct job *job);
+
+/* Keeps a commit that could not be done, to be tried again. */
+void finish_hold(struct job *job, struct commit *commit);
+
+/* The try of a job of an mqueue is over: its outcomes say what became of each recipient, OUTCOME
+ * of all, for WORDS. */
+void finish_outcomes(struct job *job, enum outcome outcome, const char *words);
 
 /* For recorders: hands COMMIT to the committer. */
 void finish_submit(struct commit *commit);

@@ -9,6 +9,7 @@
 #include "lib/memory.h"
 #include "qmgr/base.h"
 #include "qmgr/job.h"
+#include "qmgr/mqueue.h"
 
 #define TABLE_SIZE 4096
 
@@ -48,6 +49,7 @@ job_get(uint64_t number)
     job = memory_new(1, sizeof(*job));
     job->number = number;
     job->content = -1;
+    job->encoded = -1;
     jobs.unoffered++;
     LIST_INSERT_HEAD(chain_of(number), job, same_hash);
     return job;
@@ -61,6 +63,12 @@ job_free(struct job *job)
         jobs.unoffered--;
     if (job->content >= 0)
         close(job->content);
+    if (job->encoded >= 0)
+        close(job->encoded);
+    free(job->account);
+    free(job->envelope_id);
+    free(job->details);
+    free(job->outcomes);
     free(job->problem);
     free(job->sender);
     free(job->recipients);
@@ -90,6 +98,7 @@ job_take_offer(struct job *job, struct base *base, const struct message_offer *o
     job->identity.inode = offer->inode;
     job->identity.size = offer->size;
     job->identity.mtime_ns = offer->mtime_ns;
+    job->order = offer->order;
     job->hash = offer->hash;
     job->cleanup = offer->cleanup;
     job->incarnation = offer->incarnation;
@@ -125,8 +134,18 @@ job_take_verdict(struct job *job, const struct message_verdict *verdict)
     job->recipients_size = verdict->recipients.size;
     job->reason = memory_copy_text(verdict->reason);
     job->content = verdict->content;
+    job->encoded = verdict->encoded;
+    job->account =
+        memory_copy_text(verdict->account[0] != '\0' ? verdict->account : verdict->sender);
+    job->envelope_id = memory_copy_text(verdict->envelope_id);
+    job->details = memory_new(1, verdict->details.size + 1);
+    if (verdict->details.size > 0)
+        memcpy(job->details, verdict->details.data, verdict->details.size);
+    job->details_size = verdict->details.size;
     if (job->offered && verdict->time != 0)
         mail_id_format(job->id, sizeof(job->id), (time_t)verdict->time, job->hash);
+    if (base_is_mqueue(job->base) || !job->offered)
+        mqueue_note_problems(job, &verdict->problems);
 }
 
 char *

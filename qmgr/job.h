@@ -23,7 +23,8 @@ enum job_phase {
     PHASE_JUDGING, /* cleanup has it, or its offer is still to come */
     PHASE_QUEUED, /* in a lane */
     PHASE_DELIVERING, /* a worker has it */
-    PHASE_COMMITTING /* the committer has it */
+    PHASE_COMMITTING, /* the committer has it */
+    PHASE_NOTICE /* its sender is to be told, and cleanup writes what */
 };
 
 struct job {
@@ -57,12 +58,24 @@ struct job {
     size_t recipients_size;
     char *reason;
     int content; /* -1: none */
+    int encoded; /* the same in 7 bits, or -1 */
+    char *account; /* whom the account is chosen by; NULL: the sender */
+    char *envelope_id;
+    char *details; /* of an mqueue, see VERDICT */
+    size_t details_size;
     char id[MAIL_ID_SIZE];
 
     struct lane *lane;
     struct worker *worker;
     int64_t queued_at; /* ms, monotonic */
     struct commit *commit; /* in PHASE_COMMITTING */
+
+    /* of a job of an mqueue */
+    int64_t order; /* its priority: smaller ones go first */
+    struct mqueue_job *taken; /* locked */
+    struct mqueue_outcome *outcomes; /* of recipients so far */
+    size_t outcome_count;
+    size_t told; /* of them, those that a relay was asked about */
     uint32_t returns; /* how often a connection broke before it was tried */
 };
 

@@ -6,6 +6,7 @@
 #include "qmgr/base.h"
 #include "qmgr/finish.h"
 #include "qmgr/intake.h"
+#include "qmgr/mqueue.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 #include "qmgr/status.h"
@@ -57,6 +58,7 @@ peer_left(struct channel *peer)
         break;
     case ROLE_CLEANUP:
         intake_cleanup_left(peer);
+        mqueue_cleanup_left(peer);
         break;
     default:
         break;
@@ -74,6 +76,7 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_OFFER, intake_handle_offer},
     {MESSAGE_UNPARKED, intake_handle_unparked},
     {MESSAGE_VERDICT, intake_handle_verdict},
+    {MESSAGE_NOTICE_MADE, mqueue_handle_notice},
     {MESSAGE_GONE, intake_handle_gone},
     {MESSAGE_RUN_FOR, handle_run_for},
     {MESSAGE_LINK_UP, worker_handle_link_up},

@@ -103,6 +103,17 @@ static const struct recorder DIRECTORY = {
     .replaced = "another file has its name now: that is a new mail",
 };
 
+static const struct recorder JOBS = {
+    .submit = finish_submit,
+    .is_open = directory_is_open,
+    .places = {[MAIL_WAITING] = "stays, ",
+        [MAIL_DEFERRED] = "stays, ",
+        [MAIL_SENT] = "removed, ",
+        [MAIL_DROPPED] = "removed, ",
+        [MAIL_HELD] = "held, "},
+    .replaced = "it was rewritten meanwhile",
+};
+
 static const struct recorder TABLE = {
     .submit = table_submit,
     .is_open = table_is_open,
@@ -117,7 +128,10 @@ static const struct recorder TABLE = {
 const struct recorder *
 recorder_of(enum section_kind kind)
 {
-    return kind == SECTION_SQL ? &TABLE : &DIRECTORY;
+    static const struct recorder *const RECORDERS[SECTION_KIND_COUNT] = {
+        [SECTION_SPOOL] = &DIRECTORY, [SECTION_SQL] = &TABLE, [SECTION_MQUEUE] = &JOBS};
+
+    return RECORDERS[kind];
 }
 
 bool

@@ -9,6 +9,7 @@
 #include "qmgr/account.h"
 #include "qmgr/base.h"
 #include "qmgr/clock.h"
+#include "qmgr/mqueue.h"
 #include "qmgr/schedule.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
@@ -66,6 +67,7 @@ park(struct job *job, struct account *account)
     service_send(
         base_finder(job->base), &(struct message){.type = MESSAGE_PARKED,
                                     .parked = {.job = job->number, .account = account->number}});
+    finish_release(job);
     base_note_end(job->base, job->identity.size);
     job_free(job);
 }
@@ -148,10 +150,12 @@ static void
 schedule_mail(struct job *job)
 {
     char reason[512];
-    struct account *account = account_choose(job->sender, job->base, reason, sizeof(reason));
+    struct account *account = account_choose(job->account, job->base, reason, sizeof(reason));
 
     if (is_skipped(job))
         finish_untouched(job, JOB_SKIPPED, 0);
+    else if (base_is_mqueue(job->base) && job->recipients_size == 0)
+        mqueue_finish(job);
     else if (account != NULL)
         enqueue(account, job);
     else if (settings()->unknown_sender == UNKNOWN_SENDER_DROP)
@@ -182,6 +186,10 @@ schedule_job(struct job *job)
         finish_untouched(job, JOB_AGAIN, 0);
         return;
     }
+    if (base_is_mqueue(job->base) && job->taken == NULL) {
+        mqueue_take_job(job, schedule.run_force && job->run != 0 && job->run == schedule.run);
+        return;
+    }
     if (job->problem != NULL) {
         finish_dropped(job, job->problem);
         return;
@@ -202,7 +210,7 @@ schedule_job(struct job *job)
         finish_untouched(job, JOB_LATER, clock_now_ms() + FAILED_AGAIN_MS);
         break;
     case VERDICT_BAD:
-        finish_dropped(job, job->reason);
+        (base_is_mqueue(job->base) ? finish_deferred : finish_dropped)(job, job->reason);
         break;
     }
 }

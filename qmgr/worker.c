@@ -12,6 +12,7 @@
 #include "qmgr/account.h"
 #include "qmgr/clock.h"
 #include "qmgr/finish.h"
+#include "qmgr/mqueue.h"
 #include "qmgr/schedule.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
@@ -99,7 +100,7 @@ envelope_sender(const struct account *account, const struct job *job)
 {
     const char *sender = account->settings->envelope_from;
 
-    return sender[0] != '\0' ? sender : job->sender;
+    return sender[0] != '\0' && job->sender[0] != '\0' ? sender : job->sender;
 }
 
 void
@@ -117,8 +118,11 @@ worker_deliver(struct worker *worker, struct job *job)
                                           .arrived_ns = job->arrived_ns,
                                           .id = job->id,
                                           .sender = envelope_sender(worker->account, job),
+                                          .envelope_id = job->envelope_id,
                                           .recipients = {job->recipients, job->recipients_size},
-                                          .content = job->content}});
+                                          .details = {job->details, job->details_size},
+                                          .content = job->content,
+                                          .encoded = job->encoded}});
 }
 
 /* Takes JOB out of its worker's hand. */
@@ -228,6 +232,8 @@ give_back(struct job *job, const struct attempt *attempt)
     take_back(job);
     if (job->base == NULL)
         trial_end(job, attempt);
+    else if (job->told > 0)
+        mqueue_finish(job);
     else if (++job->returns > RETURNS_MOST)
         finish_attempt(job, attempt);
     else
@@ -274,7 +280,9 @@ worker_handle_result(struct channel *from, const struct message *message)
             result->job);
         return;
     }
-    if (attempt.stage == STAGE_UNTRIED) {
+    if (base_is_mqueue(job->base) && !mqueue_note_result(job, result, worker->relay))
+        return;
+    if (attempt.stage == STAGE_UNTRIED || job->told > 0) {
         give_back(job, &attempt);
     } else {
         take_back(job);

@@ -58,6 +58,46 @@ put_text(char **at, const char *text)
     return copy;
 }
 
+/* Takes "LINE NOTIFY ORCPT" apart, "-" for none. */
+static void
+take_details(struct recipient *recipient, char *details)
+{
+    const char *words[3] = {"", "-", "-"};
+    char *rest = details;
+
+    for (size_t i = 0; i < 3 && rest != NULL; i++)
+        words[i] = strsep(&rest, " ");
+    if (strcmp(words[1], "-") != 0)
+        recipient->parameters.notify = words[1];
+    if (strcmp(words[2], "-") != 0)
+        recipient->parameters.original = words[2];
+}
+
+static void
+fill_details(struct mail *mail, const struct message_deliver *deliver, size_t count, char **at)
+{
+    const char *details = deliver->details.data;
+
+    if (count_texts(&deliver->details) != count)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        take_details(&mail->job.recipients[i], put_text(at, details));
+        details += strlen(details) + 1;
+    }
+}
+
+/* What DSN says of the whole mail (RFC 3461). */
+static void
+fill_options(struct mail *mail, const struct message_deliver *deliver, char **at)
+{
+    if (deliver->envelope_id[0] != '\0')
+        mail->job.envelope_id = put_text(at, deliver->envelope_id);
+    if ((deliver->flags & MAIL_FLAG_RET_FULL) != 0)
+        mail->job.return_part = "FULL";
+    else if ((deliver->flags & MAIL_FLAG_RET_HDRS) != 0)
+        mail->job.return_part = "HDRS";
+}
+
 static void
 fill(struct mail *mail, const struct message_deliver *deliver, size_t count)
 {
@@ -73,6 +113,19 @@ fill(struct mail *mail, const struct message_deliver *deliver, size_t count)
         recipients[i].address = put_text(&at, address);
         address += strlen(address) + 1;
     }
+    fill_details(mail, deliver, count, &at);
+    fill_options(mail, deliver, &at);
+}
+
+/* The form in 7 bits, where there is one. */
+static void
+take_encoded(struct mail *mail, int encoded)
+{
+    struct stat status;
+
+    mail->job.encoded.descriptor = encoded;
+    if (encoded >= 0 && fstat(encoded, &status) == 0 && status.st_size > 0)
+        mail->job.encoded.size = (uint64_t)status.st_size;
 }
 
 struct mail *
@@ -84,17 +137,19 @@ mail_new(const struct message_deliver *deliver, struct error *error)
 
     if (count == 0 || fstat(deliver->content, &status) != 0 || status.st_size < 0) {
         error_set(error, "job %" PRIu64 " has no recipient, or no content", deliver->job);
-        close(deliver->content);
+        message_discard(&(struct message){.type = MESSAGE_DELIVER, .deliver = *deliver});
         return NULL;
     }
     mail = memory_new(1, sizeof(*mail) + count * sizeof(struct recipient) + strlen(deliver->id) +
-                             strlen(deliver->sender) + 2 + deliver->recipients.size);
+                             strlen(deliver->sender) + 2 + deliver->recipients.size +
+                             deliver->details.size + strlen(deliver->envelope_id) + 1);
     fill(mail, deliver, count);
     mail->number = deliver->job;
     mail->arrived_ns = deliver->arrived_ns;
     mail->taken_ns = mail_clock();
     mail->job.content =
         (struct content){.descriptor = deliver->content, .size = (uint64_t)status.st_size};
+    take_encoded(mail, deliver->encoded);
     mail->job.eight_bit = (deliver->flags & MAIL_FLAG_8BIT) != 0;
     mail->job.smtputf8 = (deliver->flags & MAIL_FLAG_SMTPUTF8) != 0;
     mail->job.context = mail;
@@ -105,6 +160,8 @@ void
 mail_free(struct mail *mail)
 {
     close(mail->job.content.descriptor);
+    if (mail->job.encoded.descriptor >= 0)
+        close(mail->job.encoded.descriptor);
     free(mail);
 }
 

@@ -212,7 +212,9 @@ parts_hold_nothing_of_others(void **state)
     struct configuration whole, part;
     configuration_fill(&whole);
     part_take(&whole, ROLE_CLEANUP, &part);
-    assert_int_equal(part.queue_count, 0);
+    assert_int_equal(part.queue_count, 2);
+    assert_string_equal(part.queues[0].sid, "");
+    assert_string_equal(part.queues[0].path, "");
     assert_string_equal(part.accounts[0].name, "Biblioteka");
     assert_string_equal(part.accounts[0].user, "");
     assert_int_equal(part.accounts[0].sids.count, 0);

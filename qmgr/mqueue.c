@@ -1,0 +1,353 @@
+#include "qmgr/mqueue.h"
+
+#include <bsd/string.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/memory.h"
+#include "lib/outcome.h"
+#include "lib/service.h"
+#include "qmgr/account.h"
+#include "qmgr/clock.h"
+#include "qmgr/finish.h"
+#include "qmgr/schedule.h"
+
+/* How long a job is left alone that somebody else has locked, */
+#define BUSY_MS 2000
+/* and one that cannot be sent as it is, where that may soon be otherwise. */
+#define LEFT_MS 60000
+
+/* A commit whose notice cleanup has. */
+struct asked {
+    STAILQ_ENTRY(asked) next;
+    struct job *job;
+    struct commit *commit;
+    uint32_t instance;
+};
+
+static STAILQ_HEAD(, asked) asked_for = STAILQ_HEAD_INITIALIZER(asked_for);
+
+/* --- locking --- */
+
+void
+mqueue_take_job(struct job *job, bool force)
+{
+    struct commit *commit = finish_prepare(job, COMMIT_TAKE, "");
+
+    commit->job->force = force;
+    finish_commit(job, commit);
+}
+
+static void
+leave(struct job *job, const struct commit *commit)
+{
+    log_warn("%s: %s: stays as it is: %s", job->id, job->identity.name, commit->error.text);
+    finish_untouched(job, JOB_LATER, clock_now_ms() + LEFT_MS);
+}
+
+static void
+end_busy(struct job *job, const struct commit *commit)
+{
+    (void)commit;
+    log_debug("%s: %s: locked", job->id, job->identity.name);
+    finish_untouched(job, JOB_LATER, clock_now_ms() + BUSY_MS);
+}
+
+static void
+end_young(struct job *job, const struct commit *commit)
+{
+    finish_untouched(job, JOB_LATER, commit->next_try);
+}
+
+static void
+end_gone(struct job *job, const struct commit *commit)
+{
+    (void)commit;
+    finish_untouched(job, JOB_GONE, 0);
+}
+
+static void
+end_held(struct job *job, const struct commit *commit)
+{
+    (void)commit;
+    log_info("%s: %s: held, for it is quarantined", job->id, job->identity.name);
+    finish_untouched(job, JOB_DROPPED, 0);
+}
+
+static void
+end_lost(struct job *job, const struct commit *commit)
+{
+    log_error("%s: Losing %s: %s", job->id, job->identity.name, commit->error.text);
+    finish_untouched(job, JOB_DROPPED, 0);
+}
+
+static void
+end_finished(struct job *job, const struct commit *commit)
+{
+    (void)commit;
+    log_info("%s: %s: removed, for nobody is left to send it to", job->id, job->identity.name);
+    finish_untouched(job, JOB_SENT, 0);
+}
+
+static void
+end_taken(struct job *job, const struct commit *commit)
+{
+    job->taken = commit->job->taken;
+    schedule_job(job);
+}
+
+bool
+mqueue_end_take(struct job *job, struct commit *commit)
+{
+    static void (*const ENDS[])(struct job *, const struct commit *) = {
+        [MQUEUE_TAKEN] = end_taken,
+        [MQUEUE_BUSY] = end_busy,
+        [MQUEUE_YOUNG] = end_young,
+        [MQUEUE_GONE] = end_gone,
+        [MQUEUE_LEFT] = leave,
+        [MQUEUE_HELD] = end_held,
+        [MQUEUE_LOST] = end_lost,
+        [MQUEUE_FINISHED] = end_finished,
+        [MQUEUE_FAILED] = leave,
+    };
+
+    ENDS[commit->job->take](job, commit);
+    return true;
+}
+
+/* --- outcomes --- */
+
+/* The place of the R line of recipient NUMBER of those that are sent to. */
+static uint32_t
+line_of(const struct job *job, uint32_t number)
+{
+    size_t at = 0;
+
+    for (uint32_t i = 0; at < job->details_size; i++) {
+        if (i == number)
+            return (uint32_t)strtoul(job->details + at, NULL, 10);
+        at += strlen(job->details + at) + 1;
+    }
+    return MQUEUE_ALL_RECIPIENTS;
+}
+
+/* An R line that stands for several addresses is deferred where one of them is, and failed where
+ * one of them did. */
+static struct mqueue_outcome *
+note(struct job *job, uint32_t line, enum outcome outcome)
+{
+    static const int WORSE[] = {[OUTCOME_SENT] = 0, [OUTCOME_DROPPED] = 1, [OUTCOME_DEFERRED] = 2};
+    struct mqueue_outcome *noted;
+
+    for (size_t i = 0; i < job->outcome_count; i++)
+        if (job->outcomes[i].recipient == line)
+            return WORSE[outcome] > WORSE[job->outcomes[i].outcome] ? &job->outcomes[i] : NULL;
+    job->outcomes = memory_resize(job->outcomes, job->outcome_count + 1, sizeof(job->outcomes[0]));
+    noted = &job->outcomes[job->outcome_count++];
+    memset(noted, 0, sizeof(*noted));
+    noted->recipient = line;
+    return noted;
+}
+
+static void
+set(struct job *job, uint32_t line, const struct mqueue_outcome *said)
+{
+    struct mqueue_outcome *noted = note(job, line, said->outcome);
+
+    if (noted == NULL)
+        return;
+    *noted = *said;
+    noted->recipient = line;
+}
+
+void
+mqueue_note_problems(struct job *job, const struct bytes *problems)
+{
+    static const char *const STATUS[] = {
+        [OUTCOME_SENT] = "", [OUTCOME_DEFERRED] = "4.1.1", [OUTCOME_DROPPED] = "5.1.1"};
+    static const char *const NAMES[] = {
+        [OUTCOME_SENT] = "sent", [OUTCOME_DEFERRED] = "deferred", [OUTCOME_DROPPED] = "dropped"};
+    const char *text = problems->data;
+    size_t left = problems->size;
+
+    while (left > 0 && memchr(text, '\0', left) != NULL) {
+        struct mqueue_outcome said = {0};
+        char *end;
+        uint32_t line = (uint32_t)strtoul(text, &end, 10);
+        unsigned long outcome = strtoul(end, &end, 10);
+
+        if (outcome <= OUTCOME_DROPPED) {
+            said.outcome = (enum outcome)outcome;
+            strlcpy(said.enhanced, STATUS[outcome], sizeof(said.enhanced));
+            strlcpy(said.words, end + strspn(end, " "), sizeof(said.words));
+            set(job, line, &said);
+            if (said.outcome != OUTCOME_SENT)
+                log_info("%s: recipient %u: relay=none, dsn=%s, status=%s (%s)", job->id, line + 1,
+                    said.enhanced, NAMES[outcome], said.words);
+        }
+        left -= strlen(text) + 1;
+        text += strlen(text) + 1;
+    }
+}
+
+bool
+mqueue_note_result(struct job *job, const struct message_result *result, const char *relay)
+{
+    struct mqueue_outcome said = {.code = result->code};
+    struct enhanced_code enhanced = {0};
+    struct decision decision;
+
+    if (result->stage >= STAGE_COUNT)
+        return false;
+    if (result->stage == STAGE_UNTRIED)
+        return result->last != 0;
+    enhanced_parse(result->enhanced, strlen(result->enhanced), &enhanced);
+    decision = outcome_decide((enum stage)result->stage, result->code, enhanced);
+    said.outcome = decision.outcome;
+    enhanced_print(decision.enhanced, said.enhanced);
+    strlcpy(said.relay, relay, sizeof(said.relay));
+    strlcpy(said.words, result->words, sizeof(said.words));
+    set(job, line_of(job, result->recipient), &said);
+    job->told++;
+    return result->last != 0;
+}
+
+void
+mqueue_finish(struct job *job)
+{
+    bool deferred = job->outcome_count == 0;
+    bool dropped = false;
+    const char *words = "";
+
+    for (size_t i = 0; i < job->outcome_count; i++) {
+        deferred |= job->outcomes[i].outcome == OUTCOME_DEFERRED;
+        dropped |= job->outcomes[i].outcome == OUTCOME_DROPPED;
+    }
+    for (size_t i = 0; i < job->outcome_count; i++)
+        if (job->outcomes[i].outcome != OUTCOME_SENT)
+            words = job->outcomes[i].words;
+    finish_outcomes(job,
+        deferred  ? OUTCOME_DEFERRED
+        : dropped ? OUTCOME_DROPPED
+                  : OUTCOME_SENT,
+        words);
+}
+
+/* --- notices --- */
+
+static uint32_t
+find_cleanup(const struct job *job)
+{
+    uint32_t instances = service_configuration()->programs[ROLE_CLEANUP].instances;
+
+    if (service_peer(ROLE_CLEANUP, job->cleanup) != NULL)
+        return job->cleanup;
+    for (uint32_t i = 0; i <= instances; i++)
+        if (service_peer(ROLE_CLEANUP, i) != NULL)
+            return i;
+    return UINT32_MAX;
+}
+
+static void
+fail(struct job *job, struct commit *commit, const char *reason)
+{
+    error_set(&commit->error, "no notice to the sender could be made: %s", reason);
+    finish_hold(job, commit);
+}
+
+void
+mqueue_ask_notice(struct job *job, struct commit *commit)
+{
+    const struct notice_request *wanted = commit->job->wanted;
+    uint32_t instance = find_cleanup(job);
+    struct asked *asked;
+
+    if (instance == UINT32_MAX) {
+        fail(job, commit, "smailer-cleanup is not there");
+        return;
+    }
+    asked = memory_new(1, sizeof(*asked));
+    *asked = (struct asked){.job = job, .commit = commit, .instance = instance};
+    STAILQ_INSERT_TAIL(&asked_for, asked, next);
+    job->phase = PHASE_NOTICE;
+    service_send(service_peer(ROLE_CLEANUP, instance),
+        &(struct message){.type = MESSAGE_NOTICE,
+            .notice = {.job = job->number,
+                .full = wanted->full,
+                .created = wanted->created,
+                .expires = wanted->expires,
+                .queue_id = wanted->queue_id,
+                .sender = wanted->sender,
+                .hostname = job->base->settings->hostname,
+                .envelope_id = wanted->envelope_id,
+                .recipients = {wanted->recipients, wanted->size},
+                .content = job->content}});
+}
+
+static struct asked *
+find_asked(uint64_t number)
+{
+    struct asked *asked;
+
+    STAILQ_FOREACH(asked, &asked_for, next)
+    {
+        if (asked->job->number == number)
+            return asked;
+    }
+    return NULL;
+}
+
+void
+mqueue_handle_notice(struct channel *from, const struct message *message)
+{
+    const struct message_notice_made *made = &message->notice_made;
+    struct asked *asked = find_asked(made->job);
+    struct commit *commit;
+
+    if (asked == NULL || asked->instance != channel_instance(from)) {
+        log_error("cleanup[%u]: a notice for job %" PRIu64 ", which was not asked for",
+            channel_instance(from), made->job);
+        message_discard(message);
+        return;
+    }
+    STAILQ_REMOVE(&asked_for, asked, asked, next);
+    commit = asked->commit;
+    if (made->content < 0 || made->header > CONTROL_FILE_SIZE_MAX) {
+        message_discard(message);
+        fail(asked->job, commit, made->reason);
+    } else {
+        commit->job->notice = made->content;
+        commit->job->notice_header = made->header;
+        finish_commit(asked->job, commit);
+    }
+    free(asked);
+}
+
+void
+mqueue_cleanup_left(struct channel *channel)
+{
+    struct asked *asked = STAILQ_FIRST(&asked_for);
+
+    while (asked != NULL) {
+        struct asked *after = STAILQ_NEXT(asked, next);
+
+        if (asked->instance == channel_instance(channel)) {
+            STAILQ_REMOVE(&asked_for, asked, asked, next);
+            fail(asked->job, asked->commit, "smailer-cleanup ended");
+            free(asked);
+        }
+        asked = after;
+    }
+}
+
+void
+mqueue_log_notice(const struct job *job, const struct commit *commit)
+{
+    if (commit->job->notice_id[0] != '\0')
+        log_info("%s: sender notification: %s", job->id, commit->job->notice_id);
+}

@@ -1,0 +1,38 @@
+/*
+ * Jobs of sendmail's queue: locked before they are sent, with several recipients, each of which has
+ * an outcome of its own, and with senders who are told.
+ */
+#ifndef SMAILER_QMGR_MQUEUE_H
+#define SMAILER_QMGR_MQUEUE_H
+
+#include <stdbool.h>
+
+#include "lib/channel.h"
+#include "lib/message.h"
+#include "qmgr/committer.h"
+#include "qmgr/job.h"
+
+/* Locks the job, which is then scheduled again, or ends. FORCE: whatever its time. */
+void mqueue_take_job(struct job *job, bool force);
+
+/* COMMIT_TAKE is done. Always true: the commit is of no more use. */
+bool mqueue_end_take(struct job *job, struct commit *commit);
+
+/* Notes what cleanup said of recipients that cannot be sent to. */
+void mqueue_note_problems(struct job *job, const struct bytes *problems);
+
+/* Notes what a worker said of one recipient. False while others are to come. */
+bool mqueue_note_result(struct job *job, const struct message_result *result, const char *relay);
+
+/* The job's try is over: what was noted becomes true. */
+void mqueue_finish(struct job *job);
+
+/* The commit needs a notice: cleanup is asked for it, and then it is submitted again. */
+void mqueue_ask_notice(struct job *job, struct commit *commit);
+void mqueue_handle_notice(struct channel *from, const struct message *message);
+void mqueue_cleanup_left(struct channel *channel);
+
+/* Says who was told, where somebody was. */
+void mqueue_log_notice(const struct job *job, const struct commit *commit);
+
+#endif
