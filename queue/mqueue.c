@@ -113,18 +113,38 @@ mqueue_origin(struct queue *queue, const struct mail_identity *identity, char na
     return name_hash(queue, name, 0);
 }
 
+/* Where there were more recipients than go into one try, the others are still to come. */
+static bool
+is_half_tried(const struct control_file *control)
+{
+    size_t tried = 0;
+
+    for (size_t i = 0; i < control->recipient_count; i++)
+        tried += control->recipients[i].status != NULL;
+    return tried > 0 && tried < control->recipient_count;
+}
+
+int64_t
+mqueue_next_try(const struct queue *queue, const struct control_file *control)
+{
+    int64_t limit = INT64_MAX / SECOND - queue->retry_interval / SECOND;
+
+    if (control->attempts <= 0 || control->last_attempt <= 0 || control->last_attempt >= limit ||
+        is_half_tried(control))
+        return 0;
+    return control->last_attempt * SECOND + queue->retry_interval;
+}
+
 static void
 fill_record(
     const struct queue *queue, const struct control_file *control, struct mail_record *record)
 {
-    int64_t limit = INT64_MAX / SECOND - queue->retry_interval / SECOND;
     const char *reason = control->quarantine != NULL ? control->quarantine : control->status;
 
     record->attempts = control->attempts > 0 ? (uint32_t)(control->attempts & UINT32_MAX) : 0;
-    if (control->last_attempt > 0 && control->last_attempt < limit)
+    if (control->last_attempt > 0 && control->last_attempt < INT64_MAX / SECOND)
         record->last_try = control->last_attempt * SECOND;
-    if (record->attempts > 0)
-        record->next_try = record->last_try + queue->retry_interval;
+    record->next_try = mqueue_next_try(queue, control);
     strlcpy(record->reason, reason != NULL ? reason : "", sizeof(record->reason));
 }
 

@@ -17,6 +17,9 @@ struct mqueue_job {
     int64_t priority;
 };
 
+/* When a job's time comes (ms): some of its recipients may not have been tried at all. */
+int64_t mqueue_next_try(const struct queue *queue, const struct control_file *control);
+
 /* "tf" and the id. */
 void mqueue_name(char name[QUEUE_NAME_SIZE], char letter, const char *id);
 

@@ -62,7 +62,12 @@ lock(struct mqueue_job *job, const struct mail_identity *identity, struct stat *
     }
     if (!mqueue_lock(job->descriptor))
         return MQUEUE_BUSY;
-    return is_same(job->queue, identity, job->descriptor, status) ? MQUEUE_TAKEN : MQUEUE_GONE;
+    if (!is_same(job->queue, identity, job->descriptor, status))
+        return MQUEUE_GONE;
+    if (S_ISREG(status->st_mode))
+        return MQUEUE_TAKEN;
+    error_set(error, "%s is not a regular file", job->name);
+    return MQUEUE_LEFT;
 }
 
 /* Gives the control file another first letter. */
@@ -131,14 +136,13 @@ judge_empty(struct mqueue_job *job, const struct stat *status, int64_t now, stru
     return remove_job(job, error) ? MQUEUE_FINISHED : MQUEUE_FAILED;
 }
 
+/* A time that is farther away than the gap comes from a clock that has jumped. */
 static bool
 is_young(const struct mqueue_job *job, int64_t now)
 {
-    int64_t seconds = now / SECOND;
-    int64_t last = job->control.last_attempt;
+    int64_t next = mqueue_next_try(job->queue, &job->control);
 
-    return job->control.attempts > 0 && last <= seconds &&
-           seconds - last < job->queue->retry_interval / SECOND;
+    return now < next && next - now <= job->queue->retry_interval;
 }
 
 /* A job that can be read. */
