@@ -46,6 +46,7 @@ PKGS_control  := jansson
 NEEDS_pickup  := queue
 NEEDS_cleanup := queue
 NEEDS_qmgr    := queue
+NEEDS_sql     := pickup queue
 
 TARGET_master := $(O)/bin/smailer-master
 TARGET_cli    := $(O)/bin/smailer

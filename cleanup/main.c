@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/mail_id.h"
 #include "lib/service.h"
@@ -16,7 +17,7 @@
 #include "cleanup/notice.h"
 
 /* Files that a peer may have sent and not heard of; each is a descriptor in flight. */
-enum { ROOM_PICKUP = 16, ROOM_CONTROL = 2 };
+enum { ROOM_FINDER = 16, ROOM_CONTROL = 2 };
 
 static bool
 prepare(struct service_paths *paths, struct error *error)
@@ -160,10 +161,10 @@ handle_notice(struct channel *from, const struct message *message)
 
 /* Nobody may send a file before there is somebody to tell the verdict, and room is granted once. */
 static void
-grant_first_room(enum role role, uint32_t count)
+grant_first_room(enum role role, uint32_t instance, uint32_t count)
 {
     static char granted;
-    struct channel *peer = service_peer(role, 0);
+    struct channel *peer = service_peer(role, instance);
 
     if (peer == NULL || channel_context(peer) != NULL || service_peer(ROLE_QMGR, 0) == NULL)
         return;
@@ -175,8 +176,10 @@ static void
 peer_joined(struct channel *peer)
 {
     (void)peer;
-    grant_first_room(ROLE_PICKUP, ROOM_PICKUP);
-    grant_first_room(ROLE_CONTROL, ROOM_CONTROL);
+    grant_first_room(ROLE_PICKUP, 0, ROOM_FINDER);
+    grant_first_room(ROLE_CONTROL, 0, ROOM_CONTROL);
+    for (uint32_t i = 0; i < JOB_SQL_MAX; i++)
+        grant_first_room(ROLE_SQL, i, ROOM_FINDER);
 }
 
 static const struct service_handler HANDLERS[] = {

@@ -11,5 +11,6 @@ int command_queue(const struct options *options, const char *sender, const char 
 int command_send(const struct options *options, const char *sender, const char *address);
 int command_test(const struct options *options, const char *sender, const char *address);
 int command_status(const struct options *options, const char *sender, const char *address);
+int command_init(const struct options *options, const char *sender, const char *address);
 
 #endif

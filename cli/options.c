@@ -28,6 +28,7 @@ enum {
     OPTION_PID_FILE,
     OPTION_DAEMON,
     OPTION_JSON,
+    OPTION_PRINT,
     OPTION_STATE
 };
 
@@ -38,6 +39,7 @@ static const struct option LONG_OPTIONS[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"log-file", required_argument, NULL, OPTION_LOG_FILE},
     {"pid-file", required_argument, NULL, OPTION_PID_FILE},
+    {"print", no_argument, NULL, OPTION_PRINT},
     {"purge", no_argument, NULL, OPTION_PURGE},
     {"sid", required_argument, NULL, OPTION_SID},
     {"state", required_argument, NULL, OPTION_STATE},
@@ -183,6 +185,8 @@ take_option(struct options *options, int option)
         return options->purge = true;
     case OPTION_DAEMON:
         return options->daemon = true;
+    case OPTION_PRINT:
+        return options->print = true;
     case OPTION_JSON:
         return options->json = true;
     default:

@@ -19,6 +19,7 @@ struct options {
     uint32_t states; /* a set of 1 << enum mail_state; 0: not given */
     unsigned timeout; /* seconds; 0: none */
     bool purge;
+    bool print;
     bool daemon;
     bool json;
     char **words; /* the command and what follows it */

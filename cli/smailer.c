@@ -15,6 +15,7 @@
 #define TAKES_STATE 1U
 #define TAKES_JSON 2U
 #define TAKES_TESTING 4U
+#define TAKES_PRINT 8U
 
 static const struct command {
     const char *name;
@@ -28,6 +29,7 @@ static const struct command {
     {"send", "[SENDER]", 0, 1, TAKES_JSON | TAKES_TESTING, command_send},
     {"test", "SENDER ADDRESS", 2, 2, 0, command_test},
     {"status", "", 0, 0, TAKES_JSON, command_status},
+    {"init", "", 0, 0, TAKES_PRINT, command_init},
 };
 
 #define COMMAND_COUNT ((int)(sizeof(COMMANDS) / sizeof(COMMANDS[0])))
@@ -48,7 +50,7 @@ find_command(const char *name)
         options_complain("there is no command \"%s\"; is \"%s\" meant?", name, nearest);
     else
         options_complain(
-            "there is no command \"%s\"; there are queue, send, test and status", name);
+            "there is no command \"%s\"; there are queue, send, test, status and init", name);
     return NULL;
 }
 
@@ -62,6 +64,8 @@ find_useless(const struct command *command, const struct options *options)
         return "--json";
     if (options->testing != NULL && (command->takes & TAKES_TESTING) == 0)
         return "--testing";
+    if (options->print && (command->takes & TAKES_PRINT) == 0)
+        return "--print";
     return NULL;
 }
 

@@ -83,6 +83,23 @@ is_full_name(const struct queue_settings *queue, const char *name)
            strcmp(name + length + 1, queue->sid) == 0;
 }
 
+const struct queue_settings *
+base_named(const char *name)
+{
+    const struct queue_settings *named = NULL;
+
+    for (size_t i = 0; i < bases.count; i++) {
+        if (is_full_name(&bases.queues[i], name))
+            return &bases.queues[i];
+        if (strcmp(bases.queues[i].sid, name) != 0)
+            continue;
+        if (named != NULL)
+            return NULL;
+        named = &bases.queues[i];
+    }
+    return named;
+}
+
 /* "a, b, c and 17 more", of the bases that have SID (all, where it is NULL). */
 static void
 list_names(char *target, size_t size, const char *sid)

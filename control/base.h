@@ -20,6 +20,9 @@ size_t base_count(void);
 const struct queue_settings *base_find(uint32_t queue);
 const char *base_name(uint32_t queue);
 
+/* The only one that NAME, as a user writes it, names; NULL where none or several have it. */
+const struct queue_settings *base_named(const char *name);
+
 /* False where NAME ("" for all) names no base, or several: ERROR says so, and how to write it. */
 bool base_check(const char *name, struct error *error);
 

@@ -46,6 +46,7 @@ static const struct request_kind *const KINDS[] = {
     &RUN_KIND,
     &TRIAL_KIND,
     &STATUS_KIND,
+    &INIT_KIND,
 };
 
 static void

@@ -14,6 +14,8 @@ extern const struct request_kind RUN_KIND;
 extern const struct request_kind TRIAL_KIND;
 /* ASK_STATUS: how everything is. */
 extern const struct request_kind STATUS_KIND;
+/* ASK_INIT: what smailer needs in a database. */
+extern const struct request_kind INIT_KIND;
 
 void listing_start(void);
 void listing_found(struct channel *from, const struct message *message);
@@ -35,6 +37,9 @@ void trial_lost(uint32_t instance, const char *reason);
 void trial_room(struct channel *from, const struct message *message);
 void trial_spoken(struct channel *from, const struct message *message);
 void trial_tried(struct channel *from, const struct message *message);
+
+void init_script(struct channel *from, const struct message *message);
+void init_ended(struct channel *from, const struct message *message);
 
 void status_line(struct channel *from, const struct message *message);
 void status_ended(struct channel *from, const struct message *message);

@@ -6,6 +6,7 @@
 #include <bsd/string.h>
 
 #include "control/base.h"
+#include "control/finder.h"
 #include "control/join.h"
 #include "control/kinds.h"
 #include "lib/log.h"
@@ -32,6 +33,9 @@
 struct listing {
     struct request request;
     char sender[321]; /* "": all */
+    char sid[256];
+    uint32_t states;
+    uint32_t finder; /* the one that is asked; one after the other */
     bool is_named; /* lines need not name their base */
     uint32_t granted; /* pickup may still send so many */
     uint32_t incomplete; /* FOUND whose LISTED is awaited */
@@ -62,6 +66,31 @@ end_listing(struct listing *listing)
         request_answer(&listing->request, EX_OK, "%s", "");
 }
 
+/* Asks the finder whose turn it is. */
+static void
+ask_finder(struct listing *listing)
+{
+    listing->ended = false;
+    listing->granted = WINDOW;
+    service_send(finder_channel(listing->finder),
+        &(struct message){MESSAGE_LIST, .list = {.request = listing->request.number,
+                                            .states = listing->states,
+                                            .sid = listing->sid}});
+    service_send(finder_channel(listing->finder),
+        &(struct message){
+            MESSAGE_LIST_ROOM, .list_room = {.request = listing->request.number, .count = WINDOW}});
+}
+
+/* False where that was the last finder. */
+static bool
+ask_next(struct listing *listing)
+{
+    if (++listing->finder == finder_count())
+        return false;
+    ask_finder(listing);
+    return true;
+}
+
 /* After something changed: more room for pickup, or the end. May free LISTING. */
 static void
 advance(struct listing *listing)
@@ -69,7 +98,7 @@ advance(struct listing *listing)
     uint32_t in_flight = listing->granted + listing->incomplete;
 
     if (listing->ended) {
-        if (listing->incomplete == 0)
+        if (listing->incomplete == 0 && !ask_next(listing))
             end_listing(listing);
         return;
     }
@@ -80,7 +109,7 @@ advance(struct listing *listing)
         return;
     }
     listing->granted += WINDOW - in_flight;
-    service_send(service_peer(ROLE_PICKUP, 0),
+    service_send(finder_channel(listing->finder),
         &(struct message){MESSAGE_LIST_ROOM,
             .list_room = {.request = listing->request.number, .count = WINDOW - in_flight}});
 }
@@ -90,28 +119,27 @@ begin_listing(struct request *request, const struct message *message)
 {
     struct listing *listing = (struct listing *)request;
     const struct message_ask_queue *asked = &message->ask_queue;
-    struct message list = {MESSAGE_LIST,
-        .list = {.request = request->number, .states = asked->states, .sid = asked->sid}};
     struct error error;
 
     if (!base_check(asked->sid, &error)) {
         request_answer(request, EX_USAGE, "%s", error.text);
         return;
     }
-    if (service_peer(ROLE_PICKUP, 0) == NULL) {
-        request_answer(request, EX_TEMPFAIL, "smailer-pickup is not there now: try again");
+    if (!finder_all_are_there()) {
+        request_answer(request, EX_TEMPFAIL, "not all programs are there now: try again");
         return;
     }
+    listing->states = asked->states;
+    strlcpy(listing->sid, asked->sid, sizeof(listing->sid));
     strlcpy(listing->sender, asked->sender, sizeof(listing->sender));
     listing->is_named = asked->sid[0] != '\0' || base_count() < 2;
-    service_send(service_peer(ROLE_PICKUP, 0), &list);
-    advance(listing);
+    ask_finder(listing);
 }
 
 static void
 cancel_listing(struct request *request)
 {
-    service_send(service_peer(ROLE_PICKUP, 0),
+    service_send(finder_channel(((struct listing *)request)->finder),
         &(struct message){MESSAGE_LIST_CANCEL, .list_cancel = {.request = request->number}});
 }
 
@@ -238,7 +266,8 @@ listing_ended(struct channel *from, const struct message *message)
     if (listing == NULL)
         return;
     listing->ended = true;
-    strlcpy(listing->problem, message->list_end.problem, sizeof(listing->problem));
+    if (listing->problem[0] == '\0')
+        strlcpy(listing->problem, message->list_end.problem, sizeof(listing->problem));
     advance(listing);
 }
 

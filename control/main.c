@@ -5,6 +5,7 @@
 
 #include "control/base.h"
 #include "control/client.h"
+#include "control/finder.h"
 #include "control/kinds.h"
 #include "control/permission.h"
 #include "lib/service.h"
@@ -40,7 +41,7 @@ start(int inheritance, struct error *error)
 static void
 begin_when_ready(void)
 {
-    if (state.is_begun || !state.is_told || service_peer(ROLE_PICKUP, 0) == NULL ||
+    if (state.is_begun || !state.is_told || !finder_all_are_there() ||
         service_peer(ROLE_QMGR, 0) == NULL)
         return;
     state.is_begun = true;
@@ -121,6 +122,9 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_ASK_SEND, client_asked},
     {MESSAGE_ASK_TEST, client_asked},
     {MESSAGE_ASK_STATUS, client_asked},
+    {MESSAGE_ASK_INIT, client_asked},
+    {MESSAGE_SCRIPT, init_script},
+    {MESSAGE_INIT_END, init_ended},
     {MESSAGE_FOUND, listing_found},
     {MESSAGE_LISTED, listing_listed},
     {MESSAGE_LIST_END, listing_ended},

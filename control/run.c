@@ -1,10 +1,13 @@
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include <bsd/string.h>
 
 #include "control/base.h"
+#include "control/finder.h"
 #include "control/kinds.h"
+#include "lib/memory.h"
 #include "lib/service.h"
 
 /* How often a client hears of a run's progress at the most. */
@@ -12,7 +15,8 @@
 
 struct run {
     struct request request;
-    struct message_run_progress progress; /* the last one */
+    struct message_run_progress *progress; /* the last one of each finder */
+    struct message_run_progress sum;
     char problem[256];
     bool is_told; /* one was told of not long ago */
     bool is_new; /* and this is another */
@@ -32,24 +36,26 @@ begin_run(struct request *request, const struct message *message)
         request_answer(request, EX_USAGE, "%s", error.text);
         return;
     }
-    if (service_peer(ROLE_PICKUP, 0) == NULL) {
-        request_answer(request, EX_TEMPFAIL, "smailer-pickup is not there now: try again");
+    if (!finder_all_are_there()) {
+        request_answer(request, EX_TEMPFAIL, "not all programs are there now: try again");
         return;
     }
-    service_send(service_peer(ROLE_PICKUP, 0), &run);
+    ((struct run *)request)->progress =
+        memory_new(finder_count(), sizeof(struct message_run_progress));
+    finder_send_all(&run);
 }
 
 static void
 cancel_run(struct request *request)
 {
-    service_send(service_peer(ROLE_PICKUP, 0),
-        &(struct message){MESSAGE_RUN_CANCEL, .run_cancel = {.run = request->number}});
+    finder_send_all(&(struct message){MESSAGE_RUN_CANCEL, .run_cancel = {.run = request->number}});
+    free(((struct run *)request)->progress);
 }
 
 static void
 tell_progress(struct run *run)
 {
-    struct message message = {MESSAGE_RUN_PROGRESS, .run_progress = run->progress};
+    struct message message = {MESSAGE_RUN_PROGRESS, .run_progress = run->sum};
 
     message.run_progress.problem = run->problem;
     request_tell(&run->request, &message);
@@ -88,11 +94,31 @@ run_once(void)
 static void
 end_run(struct run *run)
 {
-    const struct message_run_progress *progress = &run->progress;
+    const struct message_run_progress *progress = &run->sum;
     bool failed = progress->deferred > 0 || progress->dropped > 0 || run->problem[0] != '\0';
 
     tell_progress(run);
+    free(run->progress);
     request_answer(&run->request, failed ? EX_UNAVAILABLE : EX_OK, "%s", run->problem);
+}
+
+/* What all finders say together. */
+static void
+add_up(struct run *run)
+{
+    struct message_run_progress *sum = &run->sum;
+
+    *sum = (struct message_run_progress){.run = run->request.number, .over = 1};
+    for (uint32_t i = 0; i < finder_count(); i++) {
+        const struct message_run_progress *progress = &run->progress[i];
+
+        sum->over &= progress->over;
+        sum->total += progress->total;
+        sum->sent += progress->sent;
+        sum->deferred += progress->deferred;
+        sum->dropped += progress->dropped;
+        sum->skipped += progress->skipped;
+    }
 }
 
 void
@@ -100,13 +126,14 @@ run_progressed(struct channel *from, const struct message *message)
 {
     struct run *run = (struct run *)request_find(message->run_progress.run, &RUN_KIND);
 
-    (void)from;
-    if (run == NULL)
+    if (run == NULL || finder_of(from) >= finder_count())
         return;
-    run->progress = message->run_progress;
-    strlcpy(run->problem, message->run_progress.problem, sizeof(run->problem));
+    run->progress[finder_of(from)] = message->run_progress;
+    if (run->problem[0] == '\0')
+        strlcpy(run->problem, message->run_progress.problem, sizeof(run->problem));
+    add_up(run);
     run->is_new = true;
-    if (message->run_progress.over != 0) {
+    if (run->sum.over != 0) {
         end_run(run);
     } else if (!run->is_told) {
         tell_progress(run);

@@ -2,6 +2,7 @@
 
 #include <bsd/string.h>
 
+#include "control/finder.h"
 #include "control/kinds.h"
 #include "lib/service.h"
 
@@ -11,6 +12,7 @@
 struct status {
     struct request request;
     unsigned int awaited; /* ROLE_BITs of those that have not said all yet */
+    uint64_t tables; /* of smailer-sql's instances, the same */
 };
 
 static const enum role ASKED[] = {ROLE_MASTER, ROLE_PICKUP, ROLE_QMGR};
@@ -24,6 +26,10 @@ begin_status(struct request *request, const struct message *message)
     struct message question = {MESSAGE_STATUS, .status = {.request = request->number}};
 
     (void)message;
+    for (uint32_t i = 1; i < finder_count(); i++) {
+        service_send(finder_channel(i), &question);
+        status->tables |= UINT64_C(1) << i;
+    }
     for (size_t i = 0; i < ASKED_COUNT; i++) {
         service_send(
             ASKED[i] == ROLE_MASTER ? service_master() : service_peer(ASKED[i], 0), &question);
@@ -91,7 +97,10 @@ status_ended(struct channel *from, const struct message *message)
 
     if (status == NULL)
         return;
-    status->awaited &= ~ROLE_BIT(channel_peer(from));
-    if (status->awaited == 0)
+    if (channel_peer(from) == ROLE_SQL)
+        status->tables &= ~(UINT64_C(1) << finder_of(from));
+    else
+        status->awaited &= ~ROLE_BIT(channel_peer(from));
+    if (status->awaited == 0 && status->tables == 0)
         request_answer(&status->request, EX_OK, "%s", "");
 }

@@ -7,7 +7,7 @@ import subprocess
 
 # Users that every Debian has. None of them is who runs the tests. pickup and qmgr are the spool
 # user's.
-ROLE_USERS = {"cleanup": "games", "smtp": "news", "control": "uucp"}
+ROLE_USERS = {"cleanup": "games", "smtp": "news", "control": "uucp", "sql": "proxy"}
 SPOOL_USER = "mail"
 ORDINARY_USER = "backup"
 STRANGER = "irc"

@@ -17,7 +17,7 @@ from .process import PATIENCE, alive, descendants, kill_all, reap, wait_for
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SMAILER_BUILD", PROJECT)).resolve()
 SANITIZED = os.environ.get("SMAILER_SANITIZE", "") != ""
-ROLES = ("pickup", "cleanup", "qmgr", "smtp", "control")
+ROLES = ("pickup", "cleanup", "qmgr", "smtp", "control", "sql")
 FAULT = re.compile(r"ERROR: AddressSanitizer|LeakSanitizer: detected|runtime error:|SIGSYS"
                    r"|signal 31\b|stack smashing detected|malloc\(\): |free\(\): ")
 
