@@ -57,7 +57,7 @@ $(foreach f,$(FOLDERS),$(eval SOURCES_$(f) := $(wildcard $(f)/*.c)))
 $(foreach f,$(FOLDERS),$(eval OBJECTS_$(f) := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(f)/main.c,$(SOURCES_$(f))))))
 BUILT_PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $(p)/main.c),$(TARGET_$(p))))
 
-.PHONY: all clean unit unit-programs check demo asan tidy format users install
+.PHONY: all clean unit unit-programs check demo bench asan tidy format users install
 all: $(BUILT_PROGRAMS)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -107,6 +107,12 @@ demo:
 	@tests/install-dependencies demo
 	@$(PARALLEL) all
 	@SMAILER_BUILD=$(O) tests/demo
+
+# Beside Postfix, as root; BENCH_RUNS=1 is quick, BENCH_BACKLOG=1000000 large, see tests/bench/run.
+bench:
+	@tests/install-dependencies all
+	@$(PARALLEL) all
+	@tests/bench/run --build $(O)
 
 # The unit tests and the main flows again; seccomp knows nothing of what the sanitizers need.
 asan:

@@ -147,8 +147,8 @@ class Postfix:
                          lambda: f"{count} mails in the maildir ({len(self.files())}): {self.log()}")
         return self.mails
 
-    def end(self):
-        if self.process is not None:
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
             below = process.descendants(self.process.pid)
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
@@ -156,6 +156,9 @@ class Postfix:
                              "postfix's programs to end")
             for each in below:
                 process.reap(each.pid)
+
+    def end(self):
+        self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
 
     def __enter__(self):
