@@ -16,6 +16,11 @@ static const char *const CHOICES_unknown_sender[] = {
     [UNKNOWN_SENDER_DEFER] = "defer", [UNKNOWN_SENDER_DROP] = "drop", NULL};
 static const char *const CHOICES_tls[] = {
     [TLS_STARTTLS] = "starttls", [TLS_SMTPS] = "smtps", [TLS_NONE] = "none", NULL};
+static const char *const CHOICES_tls_minimum[] = {[TLS_MINIMUM_1_0] = "1.0",
+    [TLS_MINIMUM_1_1] = "1.1",
+    [TLS_MINIMUM_1_2] = "1.2",
+    [TLS_MINIMUM_1_3] = "1.3",
+    NULL};
 
 #define TO(ROLE) ROLE_BIT(ROLE_##ROLE)
 #define EVERYBODY (ROLE_BIT(ROLE_COUNT) - 1)

@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "lib/fingerprint.h"
 #include "lib/memory.h"
 
 static bool
@@ -54,16 +55,34 @@ login_check(const struct account_settings *account, struct error *error)
     return true;
 }
 
+static bool
+tls_check(const struct account_settings *account, struct error *error)
+{
+    char normal[FINGERPRINT_SIZE];
+    for (size_t i = 0; i < account->tls_fingerprint.count; i++)
+        if (!fingerprint_normalize(account->tls_fingerprint.texts[i], normal))
+            return error_set(error,
+                "tls_fingerprint: \"%s\" is no SHA-256 fingerprint: expected 64 hexadecimal "
+                "digits, with or without colons",
+                account->tls_fingerprint.texts[i]);
+    if (account->tls_fingerprint.count > 0 && account->tls == TLS_NONE)
+        return error_set(error, "has tls_fingerprint and tls = none: expected another tls");
+    return true;
+}
+
 bool
 account_complete(struct account_settings *account, struct error *error)
 {
     static const uint16_t PORTS[] = {[TLS_STARTTLS] = 587, [TLS_SMTPS] = 465, [TLS_NONE] = 25};
-    bool complete = login_check(account, error);
+    bool complete = login_check(account, error) && tls_check(account, error);
     if (complete && account->sids.count == 0)
         complete = error_set(error, "sids is empty: expected the bases that may send from it");
     if (complete && account->ca_file[0] != '\0' && access(account->ca_file, R_OK) != 0)
         complete = error_errno(error, "ca_file %s", account->ca_file);
     if (account->relay.port == 0)
         account->relay.port = PORTS[account->tls];
+    if (account->fallback_relay.host != NULL && account->fallback_relay.host[0] != '\0' &&
+        account->fallback_relay.port == 0)
+        account->fallback_relay.port = PORTS[account->tls];
     return complete || error_prefix(error, "account %s", account->address);
 }

@@ -26,6 +26,7 @@ struct known_file {
     uint8_t kind; /* enum known_kind */
     uint8_t place; /* enum mail_state */
     uint8_t pass; /* the last pass over the place that saw it */
+    bool held; /* parked for a quota: no run waits for it */
     bool again; /* in hand, and written anew meanwhile: look again */
     bool used;
 };

@@ -479,6 +479,31 @@ offer_handle_finished(struct channel *from, const struct message *message)
     offer_pump();
 }
 
+/* A run does not wait for what waits for a quota. */
+static void
+leave_run(const struct job *job, struct known_file *file)
+{
+    uint32_t run = file != NULL ? file->run : job->run;
+
+    if (file != NULL)
+        file->run = 0;
+    if (run != 0)
+        run_note_end(run, JOB_SKIPPED);
+}
+
+static void
+hold_parked(struct base *base, uint32_t account)
+{
+    for (size_t i = 0; i < base->known.size; i++) {
+        struct known_file *file = &base->known.files[i];
+
+        if (!file->used || file->kind != KNOWN_PARKED || file->account != account || file->held)
+            continue;
+        file->held = true;
+        leave_run(NULL, file);
+    }
+}
+
 void
 offer_handle_parked(struct channel *from, const struct message *message)
 {
@@ -492,10 +517,13 @@ offer_handle_parked(struct channel *from, const struct message *message)
     if (file != NULL) {
         file->kind = KNOWN_PARKED;
         file->account = message->parked.account;
+        file->held = message->parked.held != 0;
         file->pass = job->base->passes[job->place].number;
     }
     job->base->in_hand--;
     job->base->parked++;
+    if (message->parked.held != 0)
+        leave_run(job, file);
     offer_wake(job->base);
     free_job(job);
     offer_pump();
@@ -509,6 +537,11 @@ offer_handle_wanted(struct channel *from, const struct message *message)
     (void)from;
     if (base == NULL)
         return;
+    if (message->wanted.count == 0) {
+        hold_parked(base, message->wanted.account);
+        run_check();
+        return;
+    }
     base_want_parked(base, message->wanted.account, message->wanted.count);
     offer_wake(base);
     offer_pump();

@@ -124,7 +124,8 @@ is_candidate(struct base *base, struct pass *pass, struct known_file *file)
         run_adopt(base->run, file);
         return false;
     case KNOWN_PARKED:
-        run_adopt(base->run, file);
+        if (!file->held)
+            run_adopt(base->run, file);
         return take_wanted(base, file->account);
     case KNOWN_UNTIL:
         if (file->until <= now_ms() || run_forces(base->run, file))

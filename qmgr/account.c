@@ -7,6 +7,7 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
+#include "qmgr/clock.h"
 
 static struct {
     struct account *accounts;
@@ -25,6 +26,9 @@ accounts_open(void)
 
         account->number = i;
         account->settings = &configuration->accounts[i];
+        account->limits = (struct quota_limits){account->settings->mails_per_minute,
+            account->settings->mails_per_day, account->settings->delay};
+        concurrency_init(&account->concurrency, account->settings->connections);
         TAILQ_INIT(&account->ring);
         TAILQ_INIT(&account->suspects);
         TAILQ_INIT(&account->workers);
@@ -123,6 +127,18 @@ account_take_suspect(struct account *account)
     TAILQ_REMOVE(&account->suspects, job, next);
     account->queued--;
     return job;
+}
+
+uint32_t
+account_room(struct account *account)
+{
+    return quota_room(&account->quota, &account->limits, clock_now_ms(), clock_monotonic_ms());
+}
+
+uint32_t
+account_left(struct account *account)
+{
+    return quota_left(&account->quota, &account->limits, clock_now_ms(), clock_monotonic_ms());
 }
 
 static void

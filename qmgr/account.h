@@ -9,7 +9,9 @@
 #include <sys/queue.h>
 
 #include "qmgr/base.h"
+#include "qmgr/concurrency.h"
 #include "qmgr/health.h"
+#include "qmgr/quota.h"
 #include "qmgr/worker.h"
 
 struct account {
@@ -22,6 +24,10 @@ struct account {
     TAILQ_HEAD(, worker) workers;
     uint32_t worker_count;
     struct health health;
+    struct concurrency concurrency;
+    struct quota quota;
+    struct quota_limits limits;
+    uint32_t wanted; /* mails that pickup was asked for and that are not here yet */
     uint64_t sent; /* since the generation began, as the next two */
     uint64_t deferred;
     uint64_t dropped;
@@ -45,6 +51,12 @@ struct job *account_take(struct account *account);
 
 /* The same for a job with strikes. */
 struct job *account_take_suspect(struct account *account);
+
+/* How many mails may begin now, by its quotas: UINT32_MAX for any number. */
+uint32_t account_room(struct account *account);
+
+/* The same without regard to the pause between two. */
+uint32_t account_left(struct account *account);
 
 /* Counts what became of a mail. */
 void account_count(struct account *account, enum outcome outcome);

@@ -26,7 +26,8 @@ struct lane {
     uint32_t count;
     uint32_t parked; /* at pickup */
     bool in_ring;
-    uint32_t wanted;   /* of these, asked for and not here yet */
+    bool held; /* its finder was told that they wait for a quota */
+    uint32_t wanted; /* of these, asked for and not here yet */
     int64_t wanted_at; /* when they were asked for: ms, monotonic */
 };
 

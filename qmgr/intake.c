@@ -8,6 +8,7 @@
 #include "qmgr/base.h"
 #include "qmgr/intake.h"
 #include "qmgr/job.h"
+#include "qmgr/parking.h"
 #include "qmgr/schedule.h"
 #include "qmgr/trial.h"
 
@@ -85,7 +86,7 @@ intake_handle_offer(struct channel *from, const struct message *message)
     job_take_offer(job, bases_get(offer->queue), offer);
     base_note_job(job->base, job->identity.size);
     if (offer->unparked > 0)
-        schedule_note_unparked(job->base, offer->unparked - 1, 1);
+        parking_note_unparked(job->base, offer->unparked - 1, 1);
     if (job->judged || job->problem != NULL) {
         job->judged = true;
         schedule_job(job);
@@ -106,7 +107,7 @@ intake_handle_unparked(struct channel *from, const struct message *message)
     struct base *base = bases_get(message->unparked.queue);
 
     if (base != NULL && base_finder(base) == from)
-        schedule_note_unparked(base, message->unparked.account, message->unparked.count);
+        parking_note_unparked(base, message->unparked.account, message->unparked.count);
 }
 
 void

@@ -12,6 +12,7 @@
 
 #include "lib/mail_id.h"
 #include "lib/message.h"
+#include "qmgr/quota.h"
 #include "queue/queue.h"
 
 struct base;
@@ -69,6 +70,8 @@ struct job {
     struct worker *worker;
     int64_t queued_at; /* ms, monotonic */
     struct commit *commit; /* in PHASE_COMMITTING */
+    struct quota_moment begun; /* when a worker got it */
+    bool recalled; /* asked back from its worker */
 
     /* of a job of an mqueue */
     int64_t order; /* its priority: smaller ones go first */

@@ -7,6 +7,7 @@
 #include "qmgr/finish.h"
 #include "qmgr/intake.h"
 #include "qmgr/mqueue.h"
+#include "qmgr/quota_file.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 #include "qmgr/status.h"
@@ -18,7 +19,11 @@ prepare(struct service_paths *paths, struct error *error)
 {
     const struct configuration *configuration = service_configuration();
 
+    const char *quotas = quota_file_prepare();
+
     (void)error;
+    if (quotas != NULL)
+        service_allow(paths, quotas, SANDBOX_READ | SANDBOX_WRITE);
     for (size_t i = 0; i < configuration->queue_count; i++)
         if (configuration->queues[i].path[0] != '\0')
             service_allow(
@@ -31,6 +36,7 @@ start(int inheritance, struct error *error)
 {
     bases_open();
     accounts_open();
+    quota_file_read();
     intake_open();
     workers_open();
     schedule_open();

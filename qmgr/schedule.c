@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "qmgr/base.h"
 #include "qmgr/clock.h"
 #include "qmgr/mqueue.h"
+#include "qmgr/parking.h"
+#include "qmgr/quota_file.h"
 #include "qmgr/schedule.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
@@ -17,16 +20,8 @@
 /* The slower clock: idle workers, probes that are due, lanes that stand still. */
 #define TICK_MS 100
 
-/* A connection without work is kept so long. */
-#define IDLE_MS 5000
-
-/* A lane whose first mail waits longer than this is slow: what comes behind LANE_SHORT of its mails
- * waits at pickup, so that it does not fill the window of its base. */
-#define LANE_SLOW_MS 250
-#define LANE_SHORT 32
-
-/* Parked mails that were asked for and did not come (somebody removed them) are asked for again. */
-#define WANTED_AGAIN_MS 1000
+/* How often the quotas are written down. */
+#define WRITE_MS 1000
 
 /* A file that does not parse and was written to within this time may still be in the writing. */
 #define WRITING_MS 60000
@@ -37,6 +32,7 @@
 static struct {
     struct event *soon;
     struct event *tick;
+    int64_t written_at; /* ms, monotonic: the quotas */
     bool planned;
     bool draining;
     bool drained;
@@ -58,26 +54,6 @@ schedule_soon(void)
         return;
     schedule.planned = true;
     service_timer_start(schedule.soon, 0);
-}
-
-static void
-park(struct job *job, struct account *account)
-{
-    job->lane->parked++;
-    service_send(
-        base_finder(job->base), &(struct message){.type = MESSAGE_PARKED,
-                                    .parked = {.job = job->number, .account = account->number}});
-    finish_release(job);
-    base_note_end(job->base, job->identity.size);
-    job_free(job);
-}
-
-static bool
-is_slow(const struct lane *lane)
-{
-    const struct job *first = TAILQ_FIRST(&lane->jobs);
-
-    return first != NULL && clock_monotonic_ms() - first->queued_at > LANE_SLOW_MS;
 }
 
 /* True where a connection is there, or may still come. One whose worker only ends brings nothing.
@@ -126,8 +102,12 @@ enqueue(struct account *account, struct job *job)
         defer_with_probe(account, job);
         return;
     }
-    if (job->strikes == 0 && job->lane->count >= LANE_SHORT && is_slow(job->lane)) {
-        park(job, account);
+    if (parking_holds(account)) {
+        parking_park(job, true);
+        return;
+    }
+    if (job->strikes == 0 && parking_is_full(job->lane)) {
+        parking_park(job, false);
         return;
     }
     job->queued_at = clock_monotonic_ms();
@@ -215,19 +195,6 @@ schedule_job(struct job *job)
     }
 }
 
-void
-schedule_note_unparked(struct base *base, uint32_t account_number, uint32_t count)
-{
-    struct account *account = accounts_get(account_number);
-    struct lane *lane;
-
-    if (account == NULL)
-        return;
-    lane = base_lane(base, account);
-    lane->parked -= count < lane->parked ? count : lane->parked;
-    lane->wanted -= count < lane->wanted ? count : lane->wanted;
-}
-
 /* --- connections --- */
 
 /* A connection failed that is not just the next of the same outage. */
@@ -245,17 +212,29 @@ note_outage(struct account *account, const struct attempt *attempt)
         attempt->relay, attempt->words, (long)(account->health.interval / 1000));
 }
 
+bool
+schedule_refused(struct account *account)
+{
+    const struct worker *worker;
+    uint32_t up = 0;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    up += worker->state == WORKER_UP;
+    if (up == 0)
+        return false;
+    if (concurrency_note_refusal(&account->concurrency, up, clock_monotonic_ms()))
+        log_info("account %s: the relay wants fewer connections: %" PRIu32 " at the most for now",
+            account->settings->address, concurrency_allowed(&account->concurrency));
+    return true;
+}
+
 void
 schedule_connection_failed(struct account *account, const struct attempt *attempt)
 {
-    struct worker *worker;
     struct job *job;
 
-    TAILQ_FOREACH(worker, &account->workers, in_account)
-    {
-        if (worker->state == WORKER_UP)
-            return; /* the relay is there, it only wants fewer connections */
-    }
+    if (schedule_refused(account))
+        return;
     if (!account->health.down || health_allows(&account->health, clock_now_ms()))
         note_outage(account, attempt);
     while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
@@ -278,7 +257,7 @@ static uint32_t
 connections_allowed(const struct account *account)
 {
     if (!account->health.down)
-        return account->settings->connections;
+        return concurrency_allowed(&account->concurrency);
     return health_allows(&account->health, clock_now_ms()) ? 1 : 0;
 }
 
@@ -287,10 +266,12 @@ static void
 start_workers(struct account *account)
 {
     uint32_t connecting = count_connecting(account);
+    uint32_t room = account_room(account);
+    uint32_t queued = account->queued < room ? account->queued : room;
     uint32_t places = service_configuration()->programs[ROLE_SMTP].instances;
     struct worker *spare;
 
-    while (account->queued > connecting && account->worker_count < connections_allowed(account)) {
+    while (queued > connecting && account->worker_count < connections_allowed(account)) {
         if (workers_count() >= places) {
             spare = workers_find_spare(account->worker_count);
             if (spare != NULL)
@@ -313,7 +294,7 @@ find_free_worker(const struct account *account, uint32_t most)
     TAILQ_FOREACH(worker, &account->workers, in_account)
     {
         if (worker->state != WORKER_UP || worker->alone || worker->verbose ||
-            worker->in_hand >= worker->room || worker->in_hand > most)
+            worker->in_hand >= (worker->hung ? 1 : worker->room) || worker->in_hand > most)
             continue;
         if (best == NULL || worker->in_hand < best->in_hand)
             best = worker;
@@ -338,7 +319,8 @@ serve_suspects(struct account *account)
     struct worker *worker;
     struct job *job;
 
-    while (!TAILQ_EMPTY(&account->suspects) && (worker = find_free_worker(account, 0)) != NULL) {
+    while (!TAILQ_EMPTY(&account->suspects) && account_room(account) > 0 &&
+           (worker = find_free_worker(account, 0)) != NULL) {
         job = take(account, account_take_suspect);
         if (job == NULL)
             return;
@@ -356,73 +338,15 @@ serve(struct account *account)
     struct job *job;
 
     serve_suspects(account);
-    while ((worker = find_free_worker(account, 0)) != NULL &&
+    while (account_room(account) > 0 && (worker = find_free_worker(account, 0)) != NULL &&
            (job = take(account, account_take)) != NULL)
         worker_deliver(worker, job);
     if (account->queued > 0)
         start_workers(account);
-    while (account->queued > count_connecting(account) &&
+    while (account_room(account) > 0 && account->queued > count_connecting(account) &&
            (worker = find_free_worker(account, UINT32_MAX)) != NULL &&
            (job = take(account, account_take)) != NULL)
         worker_deliver(worker, job);
-}
-
-/* Asks pickup for parked mails where a lane runs short. */
-static void
-refill(struct account *account, struct lane *lane)
-{
-    uint32_t count = LANE_SHORT * 2;
-    int64_t now = clock_monotonic_ms();
-
-    if (lane->wanted > 0 && now - lane->wanted_at > WANTED_AGAIN_MS)
-        lane->wanted = 0;
-    if (lane->parked == 0 || lane->wanted > 0 || lane->count > LANE_SHORT / 2)
-        return;
-    if (account->health.down && !health_allows(&account->health, clock_now_ms()))
-        return;
-    if (count > lane->parked)
-        count = lane->parked;
-    lane->wanted = count;
-    lane->wanted_at = now;
-    service_send(base_finder(lane->base),
-        &(struct message){.type = MESSAGE_WANTED,
-            .wanted = {.queue = lane->base->number, .account = account->number, .count = count}});
-}
-
-static void
-refill_all(void)
-{
-    struct base *base;
-
-    for (uint32_t i = 0; (base = bases_get(i)) != NULL; i++) {
-        for (struct lane *lane = base->lanes; lane != NULL; lane = lane->next)
-            refill(lane->account, lane);
-    }
-}
-
-/* A lane that stands still gives up what it has beyond a few, the youngest first. */
-static void
-shorten(struct lane *lane)
-{
-    while (lane->count > LANE_SHORT && is_slow(lane)) {
-        struct job *job = TAILQ_LAST(&lane->jobs, job_list);
-
-        TAILQ_REMOVE(&lane->jobs, job, next);
-        lane->count--;
-        lane->account->queued--;
-        park(job, lane->account);
-    }
-}
-
-static void
-shorten_all(void)
-{
-    struct base *base;
-
-    for (uint32_t i = 0; (base = bases_get(i)) != NULL; i++) {
-        for (struct lane *lane = base->lanes; lane != NULL; lane = lane->next)
-            shorten(lane);
-    }
 }
 
 static void
@@ -434,6 +358,7 @@ check_drained(void)
         return;
     schedule.drained = true;
     finish_close();
+    quota_file_write();
     inheritance = accounts_write_inheritance();
     service_drained(inheritance);
 }
@@ -452,7 +377,7 @@ on_soon(evutil_socket_t descriptor, short what, void *context)
             serve(account);
     }
     if (!schedule.draining)
-        refill_all();
+        parking_refill();
     bases_grant();
     check_drained();
 }
@@ -463,8 +388,13 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
     (void)descriptor;
     (void)what;
     (void)context;
-    shorten_all();
-    workers_stop_idle(schedule.draining ? 0 : IDLE_MS);
+    parking_shorten();
+    workers_recall();
+    workers_stop_idle(schedule.draining);
+    if (clock_monotonic_ms() - schedule.written_at >= WRITE_MS) {
+        quota_file_write();
+        schedule.written_at = clock_monotonic_ms();
+    };
     schedule_soon();
     service_timer_start(schedule.tick, TICK_MS);
 }

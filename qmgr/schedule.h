@@ -16,8 +16,8 @@ void schedule_soon(void);
 /* A job is whole (offered and judged): what is to become of it? */
 void schedule_job(struct job *job);
 
-/* So many of BASE's mails are not parked for that account any more: they come, or are gone. */
-void schedule_note_unparked(struct base *base, uint32_t account_number, uint32_t count);
+/* The relay refused a connection of the account's, or ended one. False where no other is up. */
+bool schedule_refused(struct account *account);
 
 /* The account's relay could not be reached, or refused the login. */
 void schedule_connection_failed(struct account *account, const struct attempt *attempt);

@@ -20,6 +20,9 @@
 /* A mail whose connection broke so often before it was tried is deferred. */
 #define RETURNS_MOST 3
 
+/* What waits behind a job for longer than this is given to somebody else. */
+#define RECALL_MS 5000
+
 static struct {
     LIST_HEAD(, worker) workers;
     uint32_t count;
@@ -108,6 +111,10 @@ worker_deliver(struct worker *worker, struct job *job)
 {
     job->phase = PHASE_DELIVERING;
     job->worker = worker;
+    job->begun = quota_begin(&worker->account->quota, clock_now_ms(), clock_monotonic_ms());
+    job->recalled = false;
+    if (worker->in_hand == 0)
+        worker->head_since = clock_monotonic_ms();
     TAILQ_INSERT_TAIL(&worker->jobs, job, next);
     worker->in_hand++;
     worker->account->in_hand++;
@@ -127,10 +134,14 @@ worker_deliver(struct worker *worker, struct job *job)
 
 /* Takes JOB out of its worker's hand. */
 static void
-take_back(struct job *job)
+take_back(struct job *job, bool handed_over)
 {
     struct worker *worker = job->worker;
+    struct account *account = worker->account;
 
+    quota_end(&account->quota, &account->limits, job->begun, handed_over, clock_monotonic_ms());
+    if (job == TAILQ_FIRST(&worker->jobs))
+        worker->head_since = clock_monotonic_ms();
     TAILQ_REMOVE(&worker->jobs, job, next);
     worker->in_hand--;
     worker->account->in_hand--;
@@ -172,7 +183,7 @@ workers_find_spare(uint32_t own)
 }
 
 void
-workers_stop_idle(int64_t idle_ms)
+workers_stop_idle(bool at_once)
 {
     struct worker *worker;
     int64_t now = clock_monotonic_ms();
@@ -180,8 +191,37 @@ workers_stop_idle(int64_t idle_ms)
     LIST_FOREACH(worker, &all.workers, in_all)
     {
         if (worker->state == WORKER_UP && worker->in_hand == 0 && worker->idle_since != 0 &&
-            now - worker->idle_since >= idle_ms)
+            (at_once || now - worker->idle_since >= worker->account->settings->idle))
             worker_stop(worker);
+    }
+}
+
+static void
+recall(struct worker *worker)
+{
+    struct job *job = TAILQ_FIRST(&worker->jobs);
+
+    worker->hung = true;
+    while ((job = TAILQ_NEXT(job, next)) != NULL) {
+        if (job->recalled)
+            continue;
+        job->recalled = true;
+        service_send(
+            worker->channel, &(struct message){.type = MESSAGE_RECALL, .recall = {job->number}});
+    }
+}
+
+void
+workers_recall(void)
+{
+    struct worker *worker;
+    int64_t now = clock_monotonic_ms();
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->state == WORKER_UP && worker->in_hand > 1 &&
+            now - worker->head_since >= RECALL_MS)
+            recall(worker);
     }
 }
 
@@ -229,12 +269,12 @@ give_back(struct job *job, const struct attempt *attempt)
 {
     struct account *account = job->worker->account;
 
-    take_back(job);
+    take_back(job, false);
     if (job->base == NULL)
         trial_end(job, attempt);
     else if (job->told > 0)
         mqueue_finish(job);
-    else if (++job->returns > RETURNS_MOST)
+    else if (!job->recalled && ++job->returns > RETURNS_MOST)
         finish_attempt(job, attempt);
     else
         account_queue(account, job, true);
@@ -257,9 +297,34 @@ worker_handle_link_failed(struct channel *from, const struct message *message)
         give_back(TAILQ_FIRST(&worker->jobs), &attempt);
     if (worker->verbose)
         trial_link_failed(worker, &attempt);
-    else if (!was_up)
+    else if (was_up)
+        schedule_refused(worker->account);
+    else
         schedule_connection_failed(worker->account, &attempt);
     schedule_soon();
+}
+
+/* True unless the relay has certainly not taken the mail. */
+static bool
+was_taken(const struct attempt *attempt)
+{
+    return attempt->stage == STAGE_UNKNOWN ||
+           (attempt->stage == STAGE_CONTENT && attempt->code / 100 == 2);
+}
+
+/* What the relay's answer says of how many connections it bears. */
+static void
+learn(struct worker *worker, const struct attempt *attempt)
+{
+    struct account *account = worker->account;
+
+    if (attempt->code == 421 && worker->state == WORKER_UP) {
+        worker->state = WORKER_CONNECTING; /* it is not one of those that are up */
+        schedule_refused(account);
+        worker->state = WORKER_UP;
+    } else if (was_taken(attempt)) {
+        concurrency_note_success(&account->concurrency, clock_monotonic_ms());
+    }
 }
 
 void
@@ -285,7 +350,8 @@ worker_handle_result(struct channel *from, const struct message *message)
     if (attempt.stage == STAGE_UNTRIED || job->told > 0) {
         give_back(job, &attempt);
     } else {
-        take_back(job);
+        learn(worker, &attempt);
+        take_back(job, was_taken(&attempt));
         if (job->base == NULL)
             trial_end(job, &attempt);
         else
@@ -318,7 +384,7 @@ settle_jobs(struct worker *worker)
             give_back(job, &BROKEN);
             continue;
         }
-        take_back(job);
+        take_back(job, true);
         finish_struck(job, "an smtp worker died with it in hand");
     }
 }

@@ -37,6 +37,8 @@ struct worker {
     bool gone; /* smtp said that it ended */
     bool fault; /* of its own */
     bool verbose; /* it tells its dialogue: a test's */
+    int64_t head_since; /* ms, monotonic: when its first job came to be the first */
+    bool hung; /* jobs were recalled from behind another: it gets one at a time */
     int64_t started_at; /* ms, monotonic */
     int64_t idle_since; /* ms, monotonic; 0: it has jobs */
     char relay[321];
@@ -60,10 +62,13 @@ void worker_stop(struct worker *worker);
  * the most. NULL where none is to spare for an account that has OWN workers. */
 struct worker *workers_find_spare(uint32_t own);
 
-/* Stops those that were idle for longer than IDLE_MS. */
-void workers_stop_idle(int64_t idle_ms);
+/* Stops those that were idle for longer than their account allows, or all that are. */
+void workers_stop_idle(bool at_once);
 
 void workers_stop_all(void);
+
+/* Asks those back that wait behind a job which does not get on. */
+void workers_recall(void);
 
 /* Calls DO for each worker. */
 void workers_each(void (*visit)(struct worker *worker, void *context), void *context);

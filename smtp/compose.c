@@ -361,7 +361,7 @@ compose(struct transaction *transaction)
 
     transaction->output_from = 0;
     transaction->output_to = 0;
-    while (!transaction->over && room(transaction) >= LEAST_ROOM &&
+    while (!transaction->over && !transaction->doomed && room(transaction) >= LEAST_ROOM &&
            STEPS[transaction->step](transaction))
         continue;
     finish_jobs(transaction);

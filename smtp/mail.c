@@ -165,6 +165,21 @@ mail_free(struct mail *mail)
     free(mail);
 }
 
+struct mail *
+mails_take(struct mail_list *mails, uint64_t number)
+{
+    struct mail *mail;
+
+    STAILQ_FOREACH(mail, mails, next)
+    {
+        if (mail->number != number)
+            continue;
+        STAILQ_REMOVE(mails, mail, mail, next);
+        return mail;
+    }
+    return NULL;
+}
+
 /* Seconds with two digits that count, as Postfix shows them. */
 static const char *
 format_delay(char target[static DELAY_SIZE], int64_t nanoseconds)

@@ -16,6 +16,7 @@ struct mail {
     struct job job;
     uint64_t number; /* qmgr's */
     unsigned returns; /* how often a session ended before it was tried */
+    bool recalled; /* by qmgr */
     bool again; /* the session that had it ended: another one will have it */
     size_t told; /* recipients that qmgr was told of */
     int64_t arrived_ns; /* since 1970 */
@@ -30,6 +31,9 @@ STAILQ_HEAD(mail_list, mail);
 struct mail *mail_new(const struct message_deliver *deliver, struct error *error);
 
 void mail_free(struct mail *mail);
+
+/* Takes the one with that number out of MAILS; NULL where it is not there. */
+struct mail *mails_take(struct mail_list *mails, uint64_t number);
 
 /* CLOCK_REALTIME in nanoseconds. */
 int64_t mail_clock(void);

@@ -12,6 +12,7 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_LOG, parent_handle_log},
     /* a worker's */
     {MESSAGE_DELIVER, worker_handle_deliver},
+    {MESSAGE_RECALL, worker_handle_recall},
     {MESSAGE_STOP, worker_handle_stop},
     {MESSAGE_WORKER_LOG, worker_handle_log},
 };

@@ -29,8 +29,9 @@ struct session {
     bool moved; /* something was said since the limit was set */
     bool tcp_connected;
     bool over; /* connected() or failed() is told */
+    struct session_hooks hooks;
     char relay[RELAY_SIZE];
-    char problem[CURL_ERROR_SIZE];
+    char problem[CURL_ERROR_SIZE + 2 * FINGERPRINT_SIZE];
 };
 
 static void
@@ -119,6 +120,9 @@ failure_words(struct session *session, CURLcode code)
         return connect_words(session);
     case CURLE_LOGIN_DENIED:
         return login_words(session);
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return fingerprint_explain(
+            &session->hooks.fingerprint, session->problem, sizeof(session->problem));
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
         return ""; /* libcurl: "response reading failed (errno: 115)" */
@@ -243,10 +247,14 @@ on_curl_timer(evutil_socket_t descriptor, short what, void *context)
 static void
 on_curl_socket(evutil_socket_t descriptor, short what, void *context)
 {
+    struct session *session = context;
     int action = ((what & EV_READ) != 0 ? CURL_CSELECT_IN : 0) |
                  ((what & EV_WRITE) != 0 ? CURL_CSELECT_OUT : 0);
 
-    drive(context, descriptor, action);
+    if (session->over) /* and abandoned */
+        event_del(event_base_get_running_event(session->base));
+    else
+        drive(session, descriptor, action);
 }
 
 static void
@@ -371,7 +379,8 @@ session_open(struct event_base *base, const struct session_settings *settings,
     session->curl_timer = new_event(session, -1, 0, on_curl_timer);
     session->limit = new_event(session, -1, 0, on_limit);
     dialogue_init(&session->dialogue);
-    session_set_options(session->easy, settings);
+    session->hooks.settings = settings;
+    session_set_options(session->easy, &session->hooks);
     set_callbacks(session);
     start_timer(session->limit, settings->connect_timeout + settings->timeout);
     if (curl_multi_add_handle(session->multi, session->easy) != CURLM_OK)
@@ -395,6 +404,36 @@ session_close(struct session *session)
     event_free(session->curl_timer);
     event_free(session->limit);
     free(session);
+}
+
+void
+session_abandon(struct session *session)
+{
+    curl_off_t found = 0;
+
+    if (session == NULL)
+        return;
+    curl_easy_getinfo(session->easy, CURLINFO_NAMELOOKUP_TIME_T, &found);
+    if (session->tcp_connected || found > 0)
+        session_close(session);
+}
+
+const char *
+session_address(const struct session *session)
+{
+    char *address = NULL;
+
+    if (!session->tcp_connected ||
+        curl_easy_getinfo(session->easy, CURLINFO_PRIMARY_IP, &address) != CURLE_OK ||
+        address == NULL)
+        return "";
+    return address;
+}
+
+bool
+session_was_tried(const struct session *session)
+{
+    return session->hooks.sockets > 0;
 }
 
 const struct capabilities *

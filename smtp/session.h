@@ -17,6 +17,7 @@
 #include "lib/configuration.h"
 #include "lib/outcome.h"
 #include "smtp/capability.h"
+#include "smtp/route.h"
 
 struct session;
 
@@ -26,6 +27,9 @@ struct session_settings {
     uint16_t port;
     enum tls_mode tls;
     X509_STORE *authorities;
+    enum tls_minimum tls_minimum;
+    const struct text_list *fingerprints; /* where there are some, they decide, not AUTHORITIES */
+    const struct route_avoided *avoided; /* addresses that are not connected to */
     const char *user; /* "": no login */
     const char *password;
     bool plaintext_login; /* the password may go over a connection that is not encrypted */
@@ -66,6 +70,15 @@ struct session *session_open(struct event_base *base, const struct session_setti
 
 /* Closes at once, without QUIT. NULL is allowed. */
 void session_close(struct session *session);
+
+/* The same for one that failed, without a wait for a lookup that nobody answers. */
+void session_abandon(struct session *session);
+
+/* The address that is, or was, connected to; "" for none. */
+const char *session_address(const struct session *session);
+
+/* False where there was no address left that is not avoided. */
+bool session_was_tried(const struct session *session);
 
 /* What follows is for a connected session only. */
 

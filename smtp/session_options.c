@@ -1,7 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 
@@ -13,13 +15,54 @@
 #define LOGINS "AUTH=CRAM-MD5;AUTH=PLAIN;AUTH=LOGIN"
 #define LOGINS_THAT_HIDE_THE_PASSWORD "AUTH=CRAM-MD5"
 
+/* OpenSSL's own minimum is 1.2 on most systems, and its ciphers fit that. */
+static void
+set_minimum(SSL_CTX *tls, enum tls_minimum minimum)
+{
+    if (minimum >= TLS_MINIMUM_1_2)
+        return;
+    SSL_CTX_set_security_level(tls, 0);
+    SSL_CTX_set_min_proto_version(tls, minimum == TLS_MINIMUM_1_0 ? TLS1_VERSION : TLS1_1_VERSION);
+}
+
 /* Before libcurl begins a handshake: its authorities are those that the parent loaded. */
 static CURLcode
 take_tls_context(CURL *easy, void *tls, void *context)
 {
+    struct session_hooks *hooks = context;
+
     (void)easy;
-    SSL_CTX_set1_cert_store(tls, context);
+    SSL_CTX_set1_cert_store(tls, hooks->settings->authorities);
+    set_minimum(tls, hooks->settings->tls_minimum);
+    if (hooks->settings->fingerprints->count > 0)
+        fingerprint_require(tls, &hooks->fingerprint);
     return CURLE_OK;
+}
+
+static void
+print_address(const struct sockaddr *address, char text[static ROUTE_ADDRESS_SIZE])
+{
+    const void *octets = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+
+    if (address->sa_family == AF_INET6)
+        octets = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    if (inet_ntop(address->sa_family, octets, text, ROUTE_ADDRESS_SIZE) == NULL)
+        text[0] = '\0';
+}
+
+/* libcurl goes on with the next address where this gives no socket. */
+static curl_socket_t
+open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct session_hooks *hooks = context;
+    char text[ROUTE_ADDRESS_SIZE];
+
+    (void)purpose;
+    print_address(&address->addr, text);
+    if (route_avoids(hooks->settings->avoided, text))
+        return CURL_SOCKET_BAD;
+    hooks->sockets++;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static void
@@ -46,22 +89,30 @@ set_relay(CURL *easy, const struct session_settings *settings)
     SET(PROXY, "");
     SET(NOSIGNAL, 1L);
     SET(TCP_NODELAY, 1L);
+    SET(OPENSOCKETFUNCTION, open_socket);
     SET(CONNECTTIMEOUT_MS, (long)settings->connect_timeout);
     SET(SERVER_RESPONSE_TIMEOUT, (long)(settings->timeout / 1000 + 2));
 }
 
 static void
-set_tls(CURL *easy, const struct session_settings *settings)
+set_tls(CURL *easy, struct session_hooks *hooks)
 {
+    static const long MINIMUM[] = {[TLS_MINIMUM_1_0] = CURL_SSLVERSION_TLSv1_0,
+        [TLS_MINIMUM_1_1] = CURL_SSLVERSION_TLSv1_1,
+        [TLS_MINIMUM_1_2] = CURL_SSLVERSION_TLSv1_2,
+        [TLS_MINIMUM_1_3] = CURL_SSLVERSION_TLSv1_3};
+    const struct session_settings *settings = hooks->settings;
+
+    hooks->fingerprint.wanted = settings->fingerprints;
     SET(USE_SSL, settings->tls == TLS_NONE ? (long)CURLUSESSL_NONE : (long)CURLUSESSL_ALL);
-    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(SSLVERSION, MINIMUM[settings->tls_minimum]);
     SET(SSL_VERIFYPEER, 1L);
-    SET(SSL_VERIFYHOST, 2L);
+    SET(SSL_VERIFYHOST, settings->fingerprints->count > 0 ? 0L : 2L);
     SET(CAINFO, NULL);
     SET(CAPATH, NULL);
     SET(SSL_SESSIONID_CACHE, 0L);
     SET(SSL_CTX_FUNCTION, take_tls_context);
-    SET(SSL_CTX_DATA, settings->authorities);
+    SET(SSL_CTX_DATA, hooks);
 }
 
 static void
@@ -77,9 +128,10 @@ set_login(CURL *easy, const struct session_settings *settings)
 }
 
 void
-session_set_options(CURL *easy, const struct session_settings *settings)
+session_set_options(CURL *easy, struct session_hooks *hooks)
 {
-    set_relay(easy, settings);
-    set_tls(easy, settings);
-    set_login(easy, settings);
+    set_relay(easy, hooks->settings);
+    SET(OPENSOCKETDATA, hooks);
+    set_tls(easy, hooks);
+    set_login(easy, hooks->settings);
 }

@@ -19,6 +19,7 @@ transaction_init(struct transaction *transaction, const struct capabilities *cap
     transaction->sent = 0;
     transaction->reached = 0;
     transaction->quitting = false;
+    transaction->doomed = false;
     transaction->over = false;
     reply_reader_init(&transaction->reader);
 }
@@ -26,7 +27,7 @@ transaction_init(struct transaction *transaction, const struct capabilities *cap
 bool
 transaction_add(struct transaction *transaction, struct job *job)
 {
-    if (transaction->over || transaction->quitting ||
+    if (transaction->over || transaction->quitting || transaction->doomed ||
         transaction->job_count == TRANSACTION_JOBS_MAX)
         return false;
     job->told = 0;
@@ -274,6 +275,8 @@ take_reply(struct transaction *transaction, const struct reply *reply)
             taken.job->awaited--;
         COMMANDS[taken.command].take(transaction, &taken, reply);
         finish_jobs(transaction);
+        if (transaction->doomed && transaction->job_count == 0)
+            transaction->over = true;
     }
 }
 
@@ -291,6 +294,66 @@ transaction_receive(struct transaction *transaction, const char *octets, size_t 
         else if (progress == REPLY_COMPLETE)
             take_reply(transaction, &transaction->reader.reply);
     }
+}
+
+/* Where in the ring the job with CONTEXT is; job_count where it is not. */
+static size_t
+find_job(const struct transaction *transaction, const void *context)
+{
+    size_t at = 0;
+
+    while (
+        at < transaction->job_count &&
+        transaction->jobs[(transaction->first_job + at) % TRANSACTION_JOBS_MAX]->context != context)
+        at++;
+    return at;
+}
+
+static void
+remove_job(struct transaction *transaction, size_t at)
+{
+    struct job **jobs = transaction->jobs;
+    size_t first = transaction->first_job;
+
+    for (transaction->job_count--; at < transaction->job_count; at++)
+        jobs[(first + at) % TRANSACTION_JOBS_MAX] = jobs[(first + at + 1) % TRANSACTION_JOBS_MAX];
+}
+
+/* Replies that are awaited for JOB, which is the last that the server heard of, come to nobody. */
+static void
+forget_awaited(struct transaction *transaction, const struct job *job)
+{
+    while (transaction->awaited_count > 0) {
+        size_t last = transaction->first_awaited + transaction->awaited_count - 1;
+
+        if (transaction->awaited[last % TRANSACTION_AWAITED_MAX].job != job)
+            return;
+        transaction->awaited_count--;
+    }
+}
+
+bool
+transaction_recall(struct transaction *transaction, const void *context)
+{
+    size_t at = find_job(transaction, context);
+    struct job *job;
+    struct reply reply;
+
+    if (transaction->over || at == 0 || at >= transaction->job_count)
+        return false;
+    job = transaction->jobs[(transaction->first_job + at) % TRANSACTION_JOBS_MAX];
+    if (at < transaction->sending || job->dotted || job->told > 0 ||
+        (at == transaction->sending && transaction->step > STEP_WAIT))
+        return false;
+    if (at == transaction->sending && transaction->step != STEP_BEGIN) {
+        transaction->doomed = true;
+        forget_awaited(transaction, job);
+    }
+    remove_job(transaction, at);
+    words_at_end(&reply, STAGE_UNTRIED, "the mail before it does not get on");
+    tell_all(transaction, job, STAGE_UNTRIED, &reply);
+    transaction->events->finished(transaction->context, job);
+    return true;
 }
 
 void

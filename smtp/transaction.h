@@ -139,6 +139,7 @@ struct transaction {
 
     struct reply_reader reader;
     bool quitting;
+    bool doomed; /* nothing is said any more; it is over with the reply to what was */
     bool over; /* nothing more can be done in this session */
 };
 
@@ -166,6 +167,11 @@ void transaction_receive(struct transaction *transaction, const char *octets, si
 /* The session is of no use any more: WORDS say why ("lost connection"). Tells of every mail in
  * hand: the one under way is blamed, those behind it are untried. Does nothing when it is over. */
 void transaction_break(struct transaction *transaction, const char *words);
+
+/* Gives the mail with CONTEXT back, untried, where it waits behind another and the server has got
+ * nothing of its content. Where the server has heard of it, the session ends with the one before.
+ * False where it is none of these. */
+bool transaction_recall(struct transaction *transaction, const void *context);
 
 /* Once nothing is in hand any more: QUIT. Takes no more jobs. */
 void transaction_quit(struct transaction *transaction);

@@ -13,14 +13,11 @@
 #include "lib/log.h"
 #include "lib/service.h"
 #include "lib/text.h"
+#include "smtp/link.h"
 #include "smtp/mail.h"
 #include "smtp/secret.h"
-#include "smtp/session.h"
 #include "smtp/transaction.h"
 #include "smtp/worker.h"
-
-/* A TCP connection that takes longer than this will hardly come to be, in ms. */
-#define CONNECT_TIMEOUT INT64_C(30000)
 
 /* The jobs that a worker wants in hand: with pipelining, the next ones while the reply to one is
  * under way; without, just the next one. */
@@ -36,8 +33,7 @@ static struct {
     bool running;
     bool ended; /* nothing more is to be done but to tell qmgr so */
     struct worker_start start;
-    struct session_settings settings;
-    struct session *session; /* NULL: none */
+    struct link link;
     bool connected;
     struct transaction transaction; /* while connected */
     struct mail_list waiting; /* mails in hand that the session has not got */
@@ -51,7 +47,6 @@ static struct {
     int64_t opened_ns; /* these three since 1970 */
     int64_t connected_ns;
     int64_t reported_ns;
-    char relay[321];
 } worker;
 
 static void settle(void);
@@ -99,7 +94,7 @@ report(struct mail *mail, size_t recipient, enum stage stage, const struct reply
     times.started = later(later(mail->taken_ns, worker.connected_ns), worker.reported_ns);
     if (worker.reported_ns < worker.connected_ns)
         times.connecting = worker.connected_ns - worker.opened_ns;
-    mail_report(mail, recipient, stage, reply, worker.relay, &times, worker.qmgr);
+    mail_report(mail, recipient, stage, reply, worker.link.relay, &times, worker.qmgr);
     if (stage != STAGE_UNTRIED)
         worker.reported_ns = mail_clock();
 }
@@ -111,7 +106,7 @@ on_told(
     struct mail *mail = job->context;
 
     (void)context;
-    if (stage == STAGE_UNTRIED && mail->told == 0 && !worker.stopping &&
+    if (stage == STAGE_UNTRIED && mail->told == 0 && !worker.stopping && !mail->recalled &&
         mail->returns < RETURNS_MOST)
         mail->again = true;
     else
@@ -162,12 +157,12 @@ receive(void)
     while (progress == SESSION_DONE && !transaction_over(&worker.transaction)) {
         size_t received;
 
-        progress = session_receive(worker.session, octets, sizeof(octets), &received);
+        progress = session_receive(worker.link.session, octets, sizeof(octets), &received);
         if (progress == SESSION_DONE) {
             worker.moved_at = worker_clock();
             transaction_receive(&worker.transaction, octets, received);
             /* The socket is empty, which spares the call that would say so. */
-            if (received < sizeof(octets) && !session_encrypted(worker.session))
+            if (received < sizeof(octets) && !session_encrypted(worker.link.session))
                 return;
         } else if (progress != SESSION_AGAIN) {
             transaction_break(&worker.transaction, "lost connection");
@@ -183,13 +178,13 @@ send_output(void)
     size_t sent;
 
     while ((octets = transaction_output(&worker.transaction, &length)) != NULL) {
-        switch (session_send(worker.session, octets, length, &sent)) {
+        switch (session_send(worker.link.session, octets, length, &sent)) {
         case SESSION_DONE:
             worker.moved_at = worker_clock();
             transaction_sent(&worker.transaction, sent);
             break;
         case SESSION_AGAIN:
-            if (session_encrypted(worker.session))
+            if (session_encrypted(worker.link.session))
                 transaction_touched(&worker.transaction);
             return;
         default:
@@ -216,33 +211,27 @@ tell_failure(const struct session_failure *failure)
 {
     struct decision decision = outcome_decide(failure->stage, failure->code, failure->enhanced);
     char enhanced[ENHANCED_TEXT_SIZE];
-    char words[1001];
 
-    strlcpy(words, failure->words, sizeof(words));
     service_send(worker.qmgr, &(struct message){.type = MESSAGE_LINK_FAILED,
                                   .link_failed = {.stage = failure->stage,
                                       .code = failure->code,
                                       .enhanced = enhanced_print(decision.enhanced, enhanced),
-                                      .relay = worker.relay,
-                                      .words = words}});
+                                      .relay = worker.link.relay,
+                                      .words = failure->words}});
 }
 
 static void
 close_session(void)
 {
-    session_close(worker.session);
-    worker.session = NULL;
+    link_close(&worker.link);
     worker.connected = false;
 }
 
-/* qmgr takes back what is in hand, and starts another worker when it wants one. The session is not
- * closed: libcurl would wait for a lookup that nobody answers. */
+/* qmgr takes back what is in hand, and starts another worker when it wants one. */
 static void
 on_failed(void *context, const struct session_failure *failure)
 {
     (void)context;
-    strlcpy(worker.relay, session_relay(worker.session), sizeof(worker.relay));
-    log_info("connect to %s: %s", worker.relay, failure->words);
     tell_failure(failure);
     worker.ended = true;
 }
@@ -250,20 +239,20 @@ on_failed(void *context, const struct session_failure *failure)
 static void
 on_connected(void *context)
 {
-    const struct capabilities *capabilities = session_capabilities(worker.session);
+    struct capabilities capabilities = *session_capabilities(worker.link.session);
 
     (void)context;
+    capabilities.pipelining = capabilities.pipelining && worker.start.settings->pipelining;
     worker.connected = true;
     worker.connected_ns = mail_clock();
     worker.moved_at = worker_clock();
     worker.given = 0;
     worker.quitting = false;
-    transaction_init(&worker.transaction, capabilities, &TRANSACTION_EVENTS, NULL);
-    strlcpy(worker.relay, session_relay(worker.session), sizeof(worker.relay));
+    transaction_init(&worker.transaction, &capabilities, &TRANSACTION_EVENTS, NULL);
     service_send(
         worker.qmgr, &(struct message){.type = MESSAGE_LINK_UP,
-                         .link_up = {.relay = worker.relay,
-                             .room = capabilities->pipelining ? ROOM_PIPELINING : ROOM_PLAIN}});
+                         .link_up = {.relay = worker.link.relay,
+                             .room = capabilities.pipelining ? ROOM_PIPELINING : ROOM_PLAIN}});
     pump();
 }
 
@@ -289,7 +278,7 @@ static void
 open_session(void)
 {
     worker.opened_ns = mail_clock();
-    worker.session = session_open(service_base(), &worker.settings, &SESSION_EVENTS, NULL);
+    link_open(&worker.link);
 }
 
 /* True where QUIT is on its way, or nothing can be any more. Its reply is not waited for, but when
@@ -328,7 +317,7 @@ settle(void)
     if (is_idle() && worker.stopping) {
         close_session();
         worker.ended = true;
-    } else if (!is_idle() && worker.session == NULL) {
+    } else if (!is_idle() && worker.link.session == NULL) {
         open_session();
     }
 }
@@ -352,6 +341,55 @@ worker_handle_deliver(struct channel *from, const struct message *message)
         pump();
     else
         settle();
+}
+
+static struct mail *
+find_in_session(uint64_t number)
+{
+    const struct transaction *transaction = &worker.transaction;
+
+    for (size_t i = 0; worker.connected && i < transaction->job_count; i++) {
+        struct mail *mail =
+            transaction->jobs[(transaction->first_job + i) % TRANSACTION_JOBS_MAX]->context;
+
+        if (mail->number == number)
+            return mail;
+    }
+    return NULL;
+}
+
+static void
+return_untried(struct mail *mail)
+{
+    static const struct reply REPLY = {.words = "it was asked back"};
+
+    for (size_t i = 0; i < mail->job.recipient_count; i++)
+        report(mail, i, STAGE_UNTRIED, &REPLY);
+    mail_free(mail);
+}
+
+void
+worker_handle_recall(struct channel *from, const struct message *message)
+{
+    uint64_t number = message->recall.job;
+    struct mail *mail = find_in_session(number);
+
+    (void)from;
+    if (worker.ended)
+        return;
+    if (mail != NULL) {
+        mail->recalled = true;
+        if (!transaction_recall(&worker.transaction, mail))
+            mail->recalled = false;
+        return;
+    }
+    mail = mails_take(&worker.returned, number);
+    if (mail == NULL)
+        mail = mails_take(&worker.waiting, number);
+    if (mail != NULL && mail->told == 0)
+        return_untried(mail);
+    else if (mail != NULL)
+        STAILQ_INSERT_HEAD(&worker.returned, mail, next);
 }
 
 void
@@ -380,19 +418,21 @@ worker_left(struct channel *channel)
     worker.ended = true;
 }
 
-/* How long to wait for what is awaited, in ms; 0: for ever. The reply to a content may take twice
- * as long as any other (RFC 5321, section 4.5.3.2.6). */
+/* How long to wait for what is awaited, in ms; 0: for ever (RFC 5321, section 4.5.3.2). */
 static int64_t
 time_limit(void)
 {
+    const struct account_settings *settings = worker.start.settings;
     size_t length;
     enum stage stage = transaction_stage(&worker.transaction);
 
     if (stage == STAGE_UNKNOWN)
-        return 2 * worker.settings.timeout;
+        return settings->final_timeout;
+    if (stage == STAGE_CONTENT)
+        return settings->data_timeout;
     if (stage == STAGE_UNTRIED && transaction_output(&worker.transaction, &length) == NULL)
         return 0;
-    return worker.settings.timeout;
+    return settings->command_timeout;
 }
 
 static void
@@ -412,23 +452,6 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
     service_timer_start(worker.tick, WORKER_BEAT_MS);
 }
 
-static void
-fill_settings(const char *secret)
-{
-    const struct account_settings *account = worker.start.settings;
-
-    worker.settings = (struct session_settings){.host = account->relay.host,
-        .port = account->relay.port,
-        .tls = (enum tls_mode)account->tls,
-        .authorities = worker.start.authorities,
-        .user = account->user,
-        .password = secret,
-        .plaintext_login = account->plaintext_login,
-        .local_name = worker.start.local_name,
-        .connect_timeout = account->timeout < CONNECT_TIMEOUT ? account->timeout : CONNECT_TIMEOUT,
-        .timeout = account->timeout};
-}
-
 /* From a copy of the parent to a worker that has nothing but what it needs. */
 static void
 become_worker(void)
@@ -443,7 +466,8 @@ become_worker(void)
     secret = secrets_take(worker.start.account, &error);
     if (secret == NULL)
         fatal(EX_OSERR, "%s", error.text);
-    fill_settings(secret);
+    link_init(&worker.link, service_base(), worker.start.settings, worker.start.authorities,
+        worker.start.local_name, secret, &SESSION_EVENTS);
     if (!sandbox_enter(ROLE_WORKER, NULL, 0, service_sandbox_mode(), &error))
         fatal(EX_OSERR, "enter the worker's sandbox: %s", error.text);
 }

@@ -38,6 +38,7 @@ bool worker_is_this(void);
 void worker_left(struct channel *channel);
 
 void worker_handle_deliver(struct channel *from, const struct message *message);
+void worker_handle_recall(struct channel *from, const struct message *message);
 void worker_handle_stop(struct channel *from, const struct message *message);
 void worker_handle_log(struct channel *from, const struct message *message);
 
