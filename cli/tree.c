@@ -48,6 +48,8 @@ begin_arguments(
     add_pair(arguments, "--verbose", options->verbose);
     add_pair(arguments, "--testing", options->testing);
     add_pair(arguments, "--tester", options->tester);
+    add_pair(arguments, "--mqueue", options->mqueue);
+    add_pair(arguments, "--mqueue-interval", options->mqueue_interval);
     if (options->purge)
         add(arguments, "--purge");
 }

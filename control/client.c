@@ -9,6 +9,7 @@
 
 #include "control/client.h"
 #include "control/kinds.h"
+#include "control/mqueue.h"
 #include "control/permission.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -46,6 +47,9 @@ static const struct request_kind *const KINDS[] = {
     &RUN_KIND,
     &TRIAL_KIND,
     &STATUS_KIND,
+    &JOBS_KIND,
+    &MQUEUE_RUN_KIND,
+    &SUBMIT_KIND,
     &INIT_KIND,
 };
 
@@ -227,12 +231,12 @@ client_is_trusted(const struct channel *client)
 
 /* A sentence why CHANNEL's question is not taken up, and the status in *STATUS; NULL: it is. */
 static const char *
-find_objection(const struct channel *channel, int *status)
+find_objection(const struct channel *channel, enum message_type asked, int *status)
 {
     const struct client *client = channel_context(channel);
 
     *status = EX_NOPERM;
-    if (!client->may_ask)
+    if (!client->may_ask && asked != MESSAGE_SUBMIT)
         return "only root, the spool user and control_users of main.cf may ask this of smailer";
     *status = EX_TEMPFAIL;
     if (clients.draining)
@@ -247,9 +251,10 @@ void
 client_asked(struct channel *channel, const struct message *message)
 {
     int status;
-    const char *objection = find_objection(channel, &status);
+    const char *objection = find_objection(channel, message->type, &status);
 
     if (objection != NULL) {
+        message_discard(message);
         answer(channel, status, objection);
         return;
     }

@@ -7,6 +7,7 @@
 #include "control/client.h"
 #include "control/finder.h"
 #include "control/kinds.h"
+#include "control/mqueue.h"
 #include "control/permission.h"
 #include "lib/service.h"
 
@@ -122,6 +123,12 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_ASK_SEND, client_asked},
     {MESSAGE_ASK_TEST, client_asked},
     {MESSAGE_ASK_STATUS, client_asked},
+    {MESSAGE_ASK_JOBS, client_asked},
+    {MESSAGE_ASK_RUN, client_asked},
+    {MESSAGE_SUBMIT, client_asked},
+    {MESSAGE_QUEUE_JOB, jobs_found},
+    {MESSAGE_JOBS_END, jobs_ended},
+    {MESSAGE_SUBMITTED, submit_ended},
     {MESSAGE_ASK_INIT, client_asked},
     {MESSAGE_SCRIPT, init_script},
     {MESSAGE_INIT_END, init_ended},

@@ -7,6 +7,7 @@
 #include "control/base.h"
 #include "control/finder.h"
 #include "control/kinds.h"
+#include "control/mqueue.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 
@@ -126,6 +127,8 @@ run_progressed(struct channel *from, const struct message *message)
 {
     struct run *run = (struct run *)request_find(message->run_progress.run, &RUN_KIND);
 
+    if (mqueue_run_progressed(message))
+        return;
     if (run == NULL || finder_of(from) >= finder_count())
         return;
     run->progress[finder_of(from)] = message->run_progress;

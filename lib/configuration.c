@@ -148,14 +148,21 @@ configuration_init(struct configuration *configuration)
     }
 }
 
-static void
-sections_free(struct configuration *configuration)
+void
+configuration_keep_sections(struct configuration *configuration, size_t count)
 {
-    for (size_t i = 0; i < configuration->section_count; i++) {
-        struct section_settings *section = &configuration->sections[i];
+    while (configuration->section_count > count) {
+        struct section_settings *section =
+            &configuration->sections[--configuration->section_count];
         keys_free(keys_in(section_kind_name(section->kind)), section);
         free(section->name);
     }
+}
+
+static void
+sections_free(struct configuration *configuration)
+{
+    configuration_keep_sections(configuration, 0);
     free(configuration->sections);
 }
 

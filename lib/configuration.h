@@ -149,6 +149,8 @@ void configuration_free(struct configuration *configuration);
  * the next one is added. */
 struct section_settings *configuration_add_section(
     struct configuration *configuration, enum section_kind kind, const char *name);
+/* Frees the sections beyond the first COUNT. */
+void configuration_keep_sections(struct configuration *configuration, size_t count);
 struct queue_settings *configuration_add_queue(struct configuration *configuration);
 struct account_settings *configuration_add_account(
     struct configuration *configuration, const char *address);

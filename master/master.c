@@ -12,6 +12,7 @@
 #include "master/daemon.h"
 #include "master/directories.h"
 #include "master/master.h"
+#include "master/mqueue_options.h"
 
 void
 master_init(struct master *master)
@@ -55,7 +56,8 @@ master_load(const struct options *options, struct configuration *configuration,
     if (!configuration_load(options->configuration_directory, configuration, secrets, error))
         return false;
     if (configuration_check_users(configuration, error) &&
-        apply_options(options, &configuration->settings, error))
+        apply_options(options, &configuration->settings, error) &&
+        mqueue_options_apply(options, configuration, error))
         return true;
     configuration_free(configuration);
     secrets_free(secrets);
@@ -74,12 +76,15 @@ enter_sandbox(const struct settings *settings, struct error *error)
     return sandbox_enter(ROLE_MASTER, NULL, 0, MODES[settings->sandbox], error);
 }
 
-/* The run directory, and in it the lock; from then on this is the one. */
+/* The run directory, and in it the lock; from then on this is the one. A tree for a queue of its own
+ * may be there beside it: the queue has a lock, too. */
 static int
 take_run_directory(struct master *master, struct error *error)
 {
     const char *path = master->configuration.settings.run_directory;
 
+    if (master->options.mqueue != NULL)
+        return EX_OK;
     if (!directories_make(path, NULL, error)) {
         error_prefix(error, "run_directory");
         return error->code == EACCES || error->code == EPERM ? EX_NOPERM : EX_CANTCREAT;

@@ -35,6 +35,9 @@ static const char HELP[] =
     "      --tester ADDRESS    send every mail from ADDRESS instead\n"
     "      --purge             let tested mails move to drop/\n"
     "      --verbose LEVEL     in place of log_level\n"
+    "      --mqueue DIRECTORY  serve that queue of sendmail's alone\n"
+    "      --mqueue-interval TIME\n"
+    "                          in place of the mqueue sections' interval\n"
     "      --print-run-directory\n"
     "                          print the directory of the pid file and the control socket\n"
     "\n"
@@ -59,6 +62,8 @@ static const struct option LONG_OPTIONS[] = {
     {"daemon", no_argument, NULL, 'd'},
     {"help", no_argument, NULL, 'h'},
     {"log-file", required_argument, NULL, OPTION_LOG_FILE},
+    {"mqueue", required_argument, NULL, OPTION_MQUEUE},
+    {"mqueue-interval", required_argument, NULL, OPTION_MQUEUE_INTERVAL},
     {"once", no_argument, NULL, '1'},
     {"pid-file", required_argument, NULL, OPTION_PID_FILE},
     {"print-run-directory", no_argument, NULL, OPTION_PRINT_RUN_DIRECTORY},
@@ -124,6 +129,11 @@ take_option(struct options *options, int option)
         return set_path(&options->log_file, optarg);
     case OPTION_PID_FILE:
         return set_path(&options->pid_file, optarg);
+    case OPTION_MQUEUE:
+        return set_path(&options->mqueue, optarg);
+    case OPTION_MQUEUE_INTERVAL:
+        options->mqueue_interval = optarg;
+        return true;
     case OPTION_CLIENT:
         return set_client(options, optarg);
     case OPTION_TESTING:
@@ -157,6 +167,8 @@ check_combination(const struct options *options, char *const *rest)
         return complain("it takes options only");
     if (options->detach && options_on_demand(options))
         return complain("--daemon does not go with --once and --client");
+    if (options->mqueue != NULL && !options_on_demand(options))
+        return complain("--mqueue is for --once and --client");
     if (options->once && options->client >= 0)
         return complain("--once does not go with --client");
     if ((options->testing != NULL || options->tester != NULL || options->purge) &&
@@ -208,9 +220,11 @@ options_free(struct options *options)
     free(options->configuration_directory);
     free(options->log_file);
     free(options->pid_file);
+    free(options->mqueue);
     options->configuration_directory = NULL;
     options->log_file = NULL;
     options->pid_file = NULL;
+    options->mqueue = NULL;
 }
 
 bool

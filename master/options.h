@@ -14,6 +14,8 @@ struct options {
     const char *testing;
     const char *tester;
     const char *verbose;
+    char *mqueue; /* the only queue's directory */
+    const char *mqueue_interval;
     bool purge;
     bool detach;
     bool check;

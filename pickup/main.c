@@ -4,6 +4,7 @@
 #include "lib/service.h"
 #include "pickup/bases.h"
 #include "pickup/cleanups.h"
+#include "pickup/jobs.h"
 #include "pickup/listing.h"
 #include "pickup/offer.h"
 #include "pickup/run.h"
@@ -31,6 +32,7 @@ start(int inheritance, struct error *error)
     (void)error;
     offer_open();
     listing_open();
+    jobs_open();
     status_open();
     run_open(&HOST);
     bases_start();
@@ -53,6 +55,7 @@ peer_left(struct channel *peer)
         cleanups_left(peer);
     if (channel_peer(peer) == ROLE_CONTROL) {
         listing_cancel_all();
+        jobs_cancel_all();
         run_cancel_all();
     }
 }
@@ -97,6 +100,10 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_LIST, listing_handle},
     {MESSAGE_LIST_ROOM, listing_handle_room},
     {MESSAGE_LIST_CANCEL, listing_handle_cancel},
+    {MESSAGE_LIST_JOBS, jobs_handle},
+    {MESSAGE_JOBS_ROOM, jobs_handle_room},
+    {MESSAGE_JOBS_CANCEL, jobs_handle_cancel},
+    {MESSAGE_RUN_ONLY, run_handle_only},
     {MESSAGE_RUN, handle_run},
     {MESSAGE_RUN_CANCEL, handle_run_cancel},
     {MESSAGE_STATUS, status_handle},

@@ -167,9 +167,9 @@ consider(struct base *base, enum mail_state place, const char *name)
 
     if (file != NULL) {
         file->pass = pass->number;
-        if (!is_candidate(base, pass, file))
+        if (!run_selects(base->run, name) || !is_candidate(base, pass, file))
             return;
-    } else if (pass->only_parked) {
+    } else if (pass->only_parked || !run_selects(base->run, name)) {
         return;
     }
     if (queue_mail_find(base->queue, place, name, &identity, NULL, NULL) == QUEUE_FOUND_GONE)

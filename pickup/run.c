@@ -25,6 +25,8 @@ struct run {
     uint64_t deferred;
     uint64_t dropped;
     uint64_t skipped;
+    char *names; /* of the only files it is for, each with its NUL; NULL: it is for all */
+    size_t names_size;
 };
 
 static struct {
@@ -32,6 +34,9 @@ static struct {
     STAILQ_HEAD(, run) waiting; /* the first is the one at work */
     struct event *progress;
     bool changed;
+    uint32_t only_number; /* the run that the names are for */
+    char *only_names;
+    size_t only_size;
 } runs;
 
 static struct run *
@@ -56,6 +61,19 @@ bool
 run_forces(const struct run *run, const struct known_file *file)
 {
     return run != NULL && run->force && (file == NULL || file->run != run->number);
+}
+
+bool
+run_selects(const struct run *run, const char *name)
+{
+    const char *end = run == NULL || run->names == NULL ? NULL : run->names + run->names_size;
+
+    if (end == NULL)
+        return true;
+    for (const char *each = run->names; each < end; each += strlen(each) + 1)
+        if (strcmp(each, name) == 0)
+            return true;
+    return false;
 }
 
 uint32_t
@@ -161,6 +179,7 @@ let_go(struct run *run)
             base->run = NULL;
     }
     STAILQ_REMOVE(&runs.waiting, run, run, next);
+    free(run->names);
     free(run);
 }
 
@@ -197,6 +216,31 @@ on_progress(evutil_socket_t descriptor, short what, void *context)
         service_timer_start(runs.progress, PROGRESS_MS);
 }
 
+/* The names that came before RUN, where they are for it. */
+static void
+take_names(struct run *run)
+{
+    if (runs.only_names == NULL || runs.only_number != run->number)
+        return;
+    run->names = runs.only_names;
+    run->names_size = runs.only_size;
+    runs.only_names = NULL;
+}
+
+void
+run_handle_only(struct channel *from, const struct message *message)
+{
+    const struct bytes *names = &message->run_only.names;
+
+    (void)from;
+    free(runs.only_names);
+    runs.only_number = message->run_only.run;
+    runs.only_size = names->size;
+    runs.only_names = memory_new(names->size + 1, 1);
+    if (names->size > 0)
+        memcpy(runs.only_names, names->data, names->size);
+}
+
 void
 run_handle(struct channel *from, const struct message *message)
 {
@@ -207,6 +251,7 @@ run_handle(struct channel *from, const struct message *message)
     run->force = message->run.force != 0;
     strlcpy(run->sid, message->run.sid, sizeof(run->sid));
     strlcpy(run->sender, message->run.sender, sizeof(run->sender));
+    take_names(run);
     STAILQ_INSERT_TAIL(&runs.waiting, run, next);
     run_check();
     service_timer_start(runs.progress, PROGRESS_MS);

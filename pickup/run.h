@@ -19,6 +19,9 @@ void run_adopt(struct run *run, struct known_file *file);
  * file never met before. */
 bool run_forces(const struct run *run, const struct known_file *file);
 
+/* True where RUN is NULL, or for every file, or for the one called NAME. */
+bool run_selects(const struct run *run, const char *name);
+
 /* The number of the run that BASE's offers are for, 0: none. */
 uint32_t run_number(const struct base *base);
 
@@ -33,6 +36,7 @@ void run_note_end(uint32_t number, enum job_end end);
 void run_check(void);
 
 void run_handle(struct channel *from, const struct message *message);
+void run_handle_only(struct channel *from, const struct message *message);
 void run_handle_cancel(struct channel *from, const struct message *message);
 
 /* Control is gone: nobody waits any more. */
