@@ -50,11 +50,18 @@ is_fresh(struct base *base, const struct candidate *candidate)
     return true;
 }
 
+/* The NUMBERth of the fresh ones, the oldest being 0. */
+static struct candidate *
+fresh_at(struct base *base, size_t number)
+{
+    return &base->fresh[(base->fresh_first + number) % BASE_FRESH_MAX];
+}
+
 static bool
 take_fresh(struct base *base, struct candidate *candidate)
 {
     while (base->fresh_count > 0) {
-        *candidate = base->fresh[--base->fresh_count];
+        *candidate = *fresh_at(base, --base->fresh_count);
         if (is_fresh(base, candidate))
             return true;
         free(candidate->name);
@@ -119,11 +126,14 @@ base_note_fresh(struct base *base, const char *name)
 {
     if (!queue_name_is_mail(base->queue, name))
         return;
+    /* In a flood the oldest give way: the passes, which go by age, find them. */
     if (base->fresh_count == BASE_FRESH_MAX) {
+        free(fresh_at(base, 0)->name);
+        base->fresh_first = (base->fresh_first + 1) % BASE_FRESH_MAX;
+        base->fresh_count--;
         base->passes[MAIL_WAITING].wanted = true;
-        return;
     }
-    base->fresh[base->fresh_count++] =
+    *fresh_at(base, base->fresh_count++) =
         (struct candidate){.place = MAIL_WAITING, .name = memory_copy_text(name)};
 }
 
@@ -262,7 +272,7 @@ base_reset(struct base *base)
 
     drop_chunk(base);
     while (base->fresh_count > 0)
-        free(base->fresh[--base->fresh_count].name);
+        free(fresh_at(base, --base->fresh_count)->name);
     close_scan(&base->passes[MAIL_WAITING]);
     close_scan(&base->passes[MAIL_DEFERRED]);
     known_free(&base->known);

@@ -59,7 +59,8 @@ struct base {
     uint32_t room; /* offers that qmgr takes */
     uint32_t in_hand;
     uint32_t parked;
-    struct candidate fresh[BASE_FRESH_MAX]; /* a stack */
+    struct candidate fresh[BASE_FRESH_MAX]; /* a ring: the newest leaves first */
+    size_t fresh_first; /* the oldest */
     size_t fresh_count;
     bool fresh_turn;
     size_t pass_turn;

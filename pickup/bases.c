@@ -15,6 +15,9 @@
 #include "pickup/bases.h"
 #include "pickup/offer.h"
 
+/* Reads of inotify in one go: more than its queue holds by default (16,384 changes). */
+#define CHANGES_READS 512
+
 #define WATCHED (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR | IN_DONT_FOLLOW)
 
 static struct {
@@ -147,24 +150,36 @@ note_change(const struct inotify_event *event)
     offer_wake(base);
 }
 
-static void
-on_changes(evutil_socket_t descriptor, short what, void *context)
+/* False where there was nothing (more) to read. */
+static bool
+read_changes(int descriptor)
 {
     union {
         struct inotify_event event;
         char octets[64 * (sizeof(struct inotify_event) + NAME_MAX + 1)];
     } changes;
-    ssize_t size;
+    ssize_t size = read(descriptor, &changes, sizeof(changes));
 
-    (void)what;
-    (void)context;
-    size = read(descriptor, &changes, sizeof(changes));
     for (ssize_t at = 0; at < size;) {
         const struct inotify_event *event = (const void *)(changes.octets + at);
 
         note_change(event);
         at += (ssize_t)(sizeof(*event) + event->len);
     }
+    return size > 0;
+}
+
+/* All that is known is read before anything is offered, for the newest come first: a single mail
+ * behind a flood is noticed with it, not after it. */
+static void
+on_changes(evutil_socket_t descriptor, short what, void *context)
+{
+    int reads = 0;
+
+    (void)what;
+    (void)context;
+    while (reads++ < CHANGES_READS && read_changes(descriptor))
+        continue;
     offer_pump();
 }
 
