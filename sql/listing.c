@@ -198,8 +198,12 @@ tell(struct listing *listing, const struct listed *listed)
                                                         .error = reason}});
     if (document < 0)
         return;
-    cleanups_parse(
-        cleanups_last(), job, PARSE_LIST, offer_hash(row->key), seen * 1000000, document);
+    cleanups_parse(cleanups_last(), &(struct message_parse){.job = job,
+                                        .purpose = PARSE_LIST,
+                                        .hash = offer_hash(row->key),
+                                        .mtime_ns = seen * 1000000,
+                                        .file = document,
+                                        .data = -1});
     close(document);
 }
 

@@ -168,8 +168,12 @@ offer_row(struct row *row, uint32_t instance)
     offers.room--;
     send_offer(row, instance);
     if (document >= 0) {
-        cleanups_parse(
-            instance, row->job, PARSE_DELIVER, offer_hash(row->key), row->seen * 1000000, document);
+        cleanups_parse(instance, &(struct message_parse){.job = row->job,
+                                     .purpose = PARSE_DELIVER,
+                                     .hash = offer_hash(row->key),
+                                     .mtime_ns = row->seen * 1000000,
+                                     .file = document,
+                                     .data = -1});
         close(document);
     }
     free(row->document);
