@@ -487,8 +487,10 @@ leave_run(const struct job *job, struct known_file *file)
 
     if (file != NULL)
         file->run = 0;
-    if (run != 0)
-        run_note_end(run, JOB_SKIPPED);
+    if (run == 0)
+        return;
+    run_note_held(run);
+    run_note_end(run, JOB_SKIPPED);
 }
 
 static void

@@ -124,7 +124,9 @@ is_candidate(struct base *base, struct pass *pass, struct known_file *file)
         run_adopt(base->run, file);
         return false;
     case KNOWN_PARKED:
-        if (!file->held)
+        if (file->held)
+            run_note_held(run_number(base));
+        else
             run_adopt(base->run, file);
         return take_wanted(base, file->account);
     case KNOWN_UNTIL:

@@ -117,6 +117,18 @@ run_note_end(uint32_t number, enum job_end end)
         run->skipped++;
 }
 
+void
+run_note_held(uint32_t number)
+{
+    struct run *run = current();
+
+    if (run == NULL || run->number != number)
+        return;
+    if (run->problem[0] == '\0')
+        strlcpy(run->problem, "some mails wait for the quotas of their accounts",
+            sizeof(run->problem));
+}
+
 bool
 run_names_base(const char *sid, const struct base *base)
 {

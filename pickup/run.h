@@ -28,6 +28,9 @@ uint32_t run_number(const struct base *base);
 /* True where SID, as a user writes it, names BASE: SID or SECTION/SID; "" names all. */
 bool run_names_base(const char *sid, const struct base *base);
 
+/* A mail of that run waits for its account's quota, and the run not for it. */
+void run_note_held(uint32_t number);
+
 /* A file that carried RUN's number left qmgr's hands for good. */
 void run_note_end(uint32_t number, enum job_end end);
 

@@ -2,16 +2,24 @@
 
 #include "qmgr/health.h"
 
+/* The most of a refused login, in ms. */
+#define LOGIN_MOST (24 * 3600 * INT64_C(1000))
+
 void
 health_note_failure(
     struct health *health, const struct health_gaps *gaps, enum stage stage, int64_t now)
 {
+    bool login = stage == STAGE_LOGIN;
+    int64_t most = login && LOGIN_MOST > gaps->most ? LOGIN_MOST : gaps->most;
+
     if (!health->down || health->interval < gaps->first)
-        health->interval = gaps->first;
+        health->interval = login ? gaps->most : gaps->first;
+    else if (login && health->stage != STAGE_LOGIN)
+        health->interval = gaps->most;
     else
         health->interval *= 2;
-    if (stage == STAGE_LOGIN || health->interval > gaps->most)
-        health->interval = gaps->most;
+    if (health->interval > most)
+        health->interval = most;
     health->down = true;
     health->stage = stage;
     health->probe_at = now + health->interval;

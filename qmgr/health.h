@@ -26,8 +26,8 @@ struct health_gaps {
     int64_t most;
 };
 
-/* A connection failed at NOW (ms). The gaps double from the first to the most; a refused login has
- * the widest at once, for hammering it would lock the account. The words are the caller's to
+/* A connection failed at NOW (ms). The gaps double from the first to the most; of a refused login
+ * from the most to a day, for hammering it would lock the account. The words are the caller's to
  * fill. */
 void health_note_failure(
     struct health *health, const struct health_gaps *gaps, enum stage stage, int64_t now);

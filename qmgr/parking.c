@@ -1,4 +1,5 @@
 #include "qmgr/parking.h"
+#include "qmgr/schedule.h"
 #include "lib/service.h"
 #include "qmgr/clock.h"
 #include "qmgr/finish.h"
@@ -25,6 +26,7 @@ parking_park(struct job *job, bool held)
     finish_release(job);
     base_note_end(job->base, job->identity.size);
     job_free(job);
+    schedule_soon();
 }
 
 bool

@@ -355,6 +355,78 @@ the_stage_says_what_is_awaited(void **state)
     assert_int_equal(transaction_stage(&world.transaction), STAGE_UNTRIED);
 }
 
+/* Until the first mail's dot is out, to which nothing is said. */
+static void
+run_until_dot(void)
+{
+    size_t length;
+
+    while (transaction_stage(&world.transaction) != STAGE_CONTENT) {
+        world_send();
+        world_receive();
+    }
+    while (transaction_output(&world.transaction, &length) != NULL)
+        transaction_sent(&world.transaction, length);
+}
+
+/* The relay does not answer the dot of the first of three: the others are asked back. The server
+ * has heard of the second, so the session ends with the first. */
+static void
+what_waits_behind_a_mail_can_be_recalled(void **state)
+{
+    (void)state;
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        world_begin(NULL, 0);
+        world_connect(pipelining ? &PIPELINING : &PLAIN);
+        for (size_t i = 0; i < 3; i++) {
+            struct job *job = world_job(1);
+
+            job->context = job;
+            transaction_add(&world.transaction, job);
+        }
+        run_until_dot();
+        assert_false(transaction_recall(&world.transaction, &world.jobs[0]));
+        assert_false(transaction_recall(&world.transaction, &world));
+        assert_true(transaction_recall(&world.transaction, &world.jobs[2]));
+        assert_true(transaction_recall(&world.transaction, &world.jobs[1]));
+        assert_false(transaction_recall(&world.transaction, &world.jobs[1]));
+        for (size_t i = 1; i < 3; i++) {
+            assert_int_equal(world.results[i][0].stage, STAGE_UNTRIED);
+            assert_int_equal(world.results[i][0].told, 1);
+            assert_int_equal(world.finished[i], 1);
+        }
+        assert_int_equal(world.finished[0], 0);
+        transaction_receive(&world.transaction, "250 ok\r\n", 8);
+        assert_int_equal(world.results[0][0].stage, STAGE_CONTENT);
+        assert_int_equal(world.results[0][0].code, 250);
+        assert_int_equal(world.finished[0], 1);
+        assert_int_equal(transaction_over(&world.transaction), pipelining);
+        assert_int_equal(transaction_add(&world.transaction, world_job(1)), !pipelining);
+    }
+}
+
+/* The line breaks instead: only the first is unknown. */
+static void
+a_break_after_a_recall_tells_of_the_first_only(void **state)
+{
+    (void)state;
+    world_begin(NULL, 0);
+    world_connect(&PIPELINING);
+    for (size_t i = 0; i < 2; i++) {
+        struct job *job = world_job(1);
+
+        job->context = job;
+        transaction_add(&world.transaction, job);
+    }
+    run_until_dot();
+    assert_true(transaction_recall(&world.transaction, &world.jobs[1]));
+    transaction_break(&world.transaction, "lost connection");
+    assert_int_equal(world.results[0][0].stage, STAGE_UNKNOWN);
+    assert_int_equal(world.finished[0], 1);
+    assert_int_equal(world.results[1][0].told, 1);
+    assert_int_equal(world.finished[1], 1);
+}
+
 int
 main(void)
 {
@@ -374,6 +446,8 @@ main(void)
         cmocka_unit_test(a_content_that_cannot_be_read_is_not_ended),
         cmocka_unit_test(quit_comes_last),
         cmocka_unit_test(the_stage_says_what_is_awaited),
+        cmocka_unit_test(what_waits_behind_a_mail_can_be_recalled),
+        cmocka_unit_test(a_break_after_a_recall_tells_of_the_first_only),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
