@@ -45,6 +45,7 @@ PKGS_sql      := libpq
 PKGS_control  := jansson
 NEEDS_pickup  := queue
 NEEDS_cleanup := queue
+NEEDS_cli     := queue
 NEEDS_qmgr    := queue
 NEEDS_sql     := pickup queue
 
@@ -57,8 +58,13 @@ $(foreach f,$(FOLDERS),$(eval SOURCES_$(f) := $(wildcard $(f)/*.c)))
 $(foreach f,$(FOLDERS),$(eval OBJECTS_$(f) := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(f)/main.c,$(SOURCES_$(f))))))
 BUILT_PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $(p)/main.c),$(TARGET_$(p))))
 
+# sendmail and mailq are the same program, by their names.
+LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
+$(LINKS_cli): $(TARGET_cli)
+	$(call SHOW,LN)ln -sf smailer $@
+
 .PHONY: all clean unit unit-programs check demo bench asan tidy format users install
-all: $(BUILT_PROGRAMS)
+all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
 pkg-libs   = $(if $(1),$(shell pkg-config --libs $(1)))

@@ -88,6 +88,8 @@ connection_ask(const struct options *options, enum connection_choice choice,
     if (!make_address(&address, directory))
         return EX_CONFIG;
     conversation->timeout = options->timeout;
+    if (choice == CONNECTION_BESIDE)
+        return tree_ask(&place, options, conversation, question);
     found = connect_to(&address, &descriptor, &status);
     if (found == FOUND_FAILED)
         return status;
@@ -99,6 +101,48 @@ connection_ask(const struct options *options, enum connection_choice choice,
         return output_problem(
             EX_UNAVAILABLE, "the daemon is not running: nobody listens at %s", address.sun_path);
     return tree_ask(&place, options, conversation, question);
+}
+
+/* Connects in silence; -1 where that fails. */
+static int
+connect_quietly(const char *run_directory)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(
+        address.sun_path, sizeof(address.sun_path), "%s/%s", run_directory, RUN_CONTROL_SOCKET);
+    int descriptor = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (descriptor >= 0 && length > 0 && (size_t)length < sizeof(address.sun_path) &&
+        connect(descriptor, (const struct sockaddr *)&address, sizeof(address)) == 0)
+        return descriptor;
+    if (descriptor >= 0)
+        close(descriptor);
+    return -1;
+}
+
+int
+connection_try(const char *run_directory, const struct conversation *conversation,
+    const struct message *question)
+{
+    int descriptor = connect_quietly(run_directory);
+
+    return descriptor >= 0 ? conversation_hold(conversation, descriptor, question) : -1;
+}
+
+bool
+connection_is_running(const struct options *options)
+{
+    struct place place;
+    char directory[PATH_MAX];
+    int descriptor;
+
+    if (place_find(&place, options->configuration_directory) != EX_OK ||
+        place_find_run_directory(&place, directory, sizeof(directory)) != EX_OK)
+        return false;
+    descriptor = connect_quietly(directory);
+    if (descriptor >= 0)
+        close(descriptor);
+    return descriptor >= 0;
 }
 
 int

@@ -35,10 +35,12 @@ static void
 take_answer(struct talk *talk, const struct message_answer *answer)
 {
     const struct conversation *conversation = talk->conversation;
+    int (*answered)(void *, int, const char *) =
+        conversation->answered != NULL ? conversation->answered : conversation_answered;
+    void *context =
+        conversation->answer_context != NULL ? conversation->answer_context : conversation->context;
 
-    end_talk(
-        talk, (conversation->answered != NULL ? conversation->answered : conversation_answered)(
-                  conversation->context, (int)(answer->status & 0xFF), answer->words));
+    end_talk(talk, answered(context, (int)(answer->status & 0xFF), answer->words));
 }
 
 static void

@@ -22,6 +22,7 @@ struct conversation {
      * conversation_answered.
      */
     int (*answered)(void *context, int status, const char *words);
+    void *answer_context; /* of answered; NULL: the handlers' */
     void *context;
     unsigned timeout; /* seconds of silence after which it is given up; 0: never */
 };

@@ -12,6 +12,8 @@ static const struct {
     int (*main)(int argc, char **argv);
 } PROGRAMS[] = {
     {"smailer", smailer_main},
+    {"sendmail", sendmail_main},
+    {"mailq", mailq_main},
 };
 
 int

@@ -65,8 +65,9 @@ check_configuration(const char *directory)
         errno == ENOENT ? "; -c CONFDIR names the directory that it is in" : "");
 }
 
-int
-place_find(struct place *place, const char *configuration)
+/* Finds the names, whatever is there. */
+static int
+locate(struct place *place, const char *configuration)
 {
     char directory[PATH_MAX];
 
@@ -75,12 +76,29 @@ place_find(struct place *place, const char *configuration)
     if (configuration == NULL && access(STANDARD_CONFIGURATION, F_OK) != 0 &&
         join_path(place->configuration, directory, "../conf") &&
         access(place->configuration, F_OK) == 0)
-        return check_configuration(place->configuration);
+        return EX_OK;
     if (configuration == NULL)
         configuration = STANDARD_CONFIGURATION;
     if (strlcpy(place->configuration, configuration, PATH_MAX) >= PATH_MAX)
         return output_problem(EX_USAGE, "-c: the name is too long");
-    return check_configuration(place->configuration);
+    return EX_OK;
+}
+
+int
+place_find(struct place *place, const char *configuration)
+{
+    int status = locate(place, configuration);
+
+    return status == EX_OK ? check_configuration(place->configuration) : status;
+}
+
+bool
+place_find_readable(struct place *place, const char *configuration, const char *name)
+{
+    char file[PATH_MAX];
+
+    return locate(place, configuration) == EX_OK && join_path(file, place->configuration, name) &&
+           access(file, R_OK) == 0;
 }
 
 int
@@ -123,18 +141,17 @@ read_line(int pipe, char *target, size_t size)
 }
 
 static _Noreturn void
-print_run_directory(const struct place *place, int output)
+print_directory(const struct place *place, const char *option, int output)
 {
-    const char *const arguments[] = {
-        "smailer-master", "--print-run-directory", "-c", place->configuration, NULL};
+    const char *const arguments[] = {"smailer-master", option, "-c", place->configuration, NULL};
 
     if (dup2(output, STDOUT_FILENO) < 0)
         _exit(output_problem(EX_OSERR, "dup2: %s", strerror(errno)));
     _exit(place_execute_master(place, arguments));
 }
 
-int
-place_find_run_directory(const struct place *place, char *target, size_t size)
+static int
+find_directory(const struct place *place, const char *option, char *target, size_t size)
 {
     int ends[2];
     pid_t child;
@@ -147,12 +164,24 @@ place_find_run_directory(const struct place *place, char *target, size_t size)
     if (child < 0)
         return output_problem(EX_OSERR, "fork: %s", strerror(errno));
     if (child == 0)
-        print_run_directory(place, ends[1]);
+        print_directory(place, option, ends[1]);
     close(ends[1]);
     is_read = read_line(ends[0], target, size);
     close(ends[0]);
     status = place_wait(child);
     if (status == EX_OK && !is_read)
-        return output_problem(EX_SOFTWARE, "smailer-master did not say where its socket is");
+        return output_problem(EX_SOFTWARE, "smailer-master did not say where its directories are");
     return status;
+}
+
+int
+place_find_run_directory(const struct place *place, char *target, size_t size)
+{
+    return find_directory(place, "--print-run-directory", target, size);
+}
+
+int
+place_find_state_directory(const struct place *place, char *target, size_t size)
+{
+    return find_directory(place, "--print-state-directory", target, size);
 }

@@ -17,8 +17,12 @@ struct place {
  * Returns EX_OK, or the status to end with, which was explained on standard error. */
 int place_find(struct place *place, const char *configuration);
 
-/* Asks smailer-master, for only it reads the configuration. Returns as place_find does. */
+/* The same in silence: false where the configuration's file NAME cannot be read by the caller. */
+bool place_find_readable(struct place *place, const char *configuration, const char *name);
+
+/* Both ask smailer-master, for only it reads the configuration. They return as place_find does. */
 int place_find_run_directory(const struct place *place, char *target, size_t size);
+int place_find_state_directory(const struct place *place, char *target, size_t size);
 
 /* Executes smailer-master; ARGUMENTS ends with NULL, its first is the name. Returns EX_OSERR, after
  * saying so, where that fails. */

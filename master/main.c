@@ -29,7 +29,7 @@ print_configuration(struct configuration *configuration)
 
 /* For smailer(1), whose caller need not be allowed to read of accounts. */
 static int
-print_run_directory(const struct options *options)
+print_directory(const struct options *options)
 {
     struct configuration configuration;
     struct error error;
@@ -38,7 +38,8 @@ print_run_directory(const struct options *options)
         fprintf(stderr, "smailer-master: %s\n", error.text);
         return EX_CONFIG;
     }
-    puts(configuration.settings.run_directory);
+    puts(options->print_run_directory ? configuration.settings.run_directory
+                                      : configuration.settings.state_directory);
     configuration_free(&configuration);
     return end_output();
 }
@@ -72,8 +73,8 @@ main(int argc, char **argv)
         options_free(&master.options);
         return status;
     }
-    if (master.options.print_run_directory) {
-        status = print_run_directory(&master.options);
+    if (master.options.print_run_directory || master.options.print_state_directory) {
+        status = print_directory(&master.options);
         options_free(&master.options);
         return status;
     }

@@ -8,20 +8,30 @@
 /* A directory that is in no configuration belongs to this base. */
 #define NAME "sendmail"
 
+/* The section of DIRECTORY, or the first. */
 static struct section_settings *
-find_section(struct configuration *configuration)
+find_section(struct configuration *configuration, const char *directory)
 {
-    for (size_t i = 0; i < configuration->section_count; i++)
-        if (configuration->sections[i].kind == SECTION_MQUEUE)
-            return &configuration->sections[i];
-    return configuration_add_section(configuration, SECTION_MQUEUE, NAME);
+    struct section_settings *first = NULL;
+
+    for (size_t i = 0; i < configuration->section_count; i++) {
+        struct section_settings *section = &configuration->sections[i];
+
+        if (section->kind != SECTION_MQUEUE)
+            continue;
+        if (strcmp(section->directory, directory) == 0)
+            return section;
+        first = first != NULL ? first : section;
+    }
+    return first != NULL ? first
+                         : configuration_add_section(configuration, SECTION_MQUEUE, NAME);
 }
 
 /* The section moves to the front, and the others are not looked for. */
 static void
 use_only(struct configuration *configuration, const char *directory)
 {
-    struct section_settings *section = find_section(configuration);
+    struct section_settings *section = find_section(configuration, directory);
     struct section_settings chosen = *section;
 
     free(chosen.directory);

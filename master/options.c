@@ -29,7 +29,7 @@ static const char HELP[] =
     "  -h, --help              show this help\n"
     "  -v, --version           show the version\n"
     "\n"
-    "For smailer(1) alone:\n"
+    "For smailer(1) and sendmail(8) alone:\n"
     "      --client N          serve the client at descriptor N, and end with it\n"
     "      --testing ADDRESS   send every mail to ADDRESS instead\n"
     "      --tester ADDRESS    send every mail from ADDRESS instead\n"
@@ -40,6 +40,8 @@ static const char HELP[] =
     "                          in place of the mqueue sections' interval\n"
     "      --print-run-directory\n"
     "                          print the directory of the pid file and the control socket\n"
+    "      --print-state-directory\n"
+    "                          print the directory of what outlives a restart\n"
     "\n"
     "SIGTERM ends smailer, SIGHUP reloads its configuration, SIGUSR1 reopens its logs.\n"
     "See smailer-master(8).\n";
@@ -52,7 +54,10 @@ enum {
     OPTION_TESTER,
     OPTION_PURGE,
     OPTION_VERBOSE,
-    OPTION_PRINT_RUN_DIRECTORY
+    OPTION_MQUEUE,
+    OPTION_MQUEUE_INTERVAL,
+    OPTION_PRINT_RUN_DIRECTORY,
+    OPTION_PRINT_STATE_DIRECTORY
 };
 
 static const struct option LONG_OPTIONS[] = {
@@ -67,6 +72,7 @@ static const struct option LONG_OPTIONS[] = {
     {"once", no_argument, NULL, '1'},
     {"pid-file", required_argument, NULL, OPTION_PID_FILE},
     {"print-run-directory", no_argument, NULL, OPTION_PRINT_RUN_DIRECTORY},
+    {"print-state-directory", no_argument, NULL, OPTION_PRINT_STATE_DIRECTORY},
     {"purge", no_argument, NULL, OPTION_PURGE},
     {"tester", required_argument, NULL, OPTION_TESTER},
     {"testing", required_argument, NULL, OPTION_TESTING},
@@ -149,6 +155,8 @@ take_option(struct options *options, int option)
         return options->purge = true;
     case OPTION_PRINT_RUN_DIRECTORY:
         return options->print_run_directory = true;
+    case OPTION_PRINT_STATE_DIRECTORY:
+        return options->print_state_directory = true;
     case 'd':
         return options->detach = true;
     case 'n':

@@ -20,6 +20,7 @@ struct options {
     bool detach;
     bool check;
     bool print_run_directory;
+    bool print_state_directory;
     bool once;
     int client; /* the descriptor of the one client this tree is for, or -1 */
 };

@@ -212,12 +212,25 @@ run_job(struct committer *committer, struct commit *commit)
     finish(committer, commit);
 }
 
+static void
+run_submit(struct committer *committer, struct commit *commit)
+{
+    bool done = find_upkeep(committer, commit->queue) != NULL
+                    ? mqueue_submit(commit->queue, commit->submission, clock_now_ms(),
+                          commit->name, &commit->error)
+                    : error_set(&commit->error, "the queue is not open");
+
+    commit->result = done ? QUEUE_DONE : QUEUE_FAILED;
+    finish(committer, commit);
+}
+
 static void (*const RUN[COMMIT_KINDS])(struct committer *, struct commit *) = {
     [COMMIT_NOTHING] = run_nothing,
     [COMMIT_SPLIT] = run_split,
     [COMMIT_TAKE] = run_job,
     [COMMIT_RELEASE] = run_job,
     [COMMIT_HOLD] = run_job,
+    [COMMIT_SUBMIT] = run_submit,
     [COMMIT_OPEN] = run_open,
     [COMMIT_CLOSE] = run_close,
 };

@@ -33,6 +33,7 @@ enum commit_kind {
     COMMIT_TAKE, /* locks a job of an mqueue; the five above then do what they do there */
     COMMIT_RELEASE, /* lets go of it as it is */
     COMMIT_HOLD, /* and makes it a held one */
+    COMMIT_SUBMIT, /* makes a job of SUBMISSION; its id becomes NAME */
     COMMIT_OPEN, /* opens a queue with KIND_OF_QUEUE and OPTIONS, recovers and sweeps it */
     COMMIT_CLOSE, /* after all that was submitted for the queue before */
     COMMIT_KINDS
@@ -63,6 +64,7 @@ struct commit {
     uint32_t strikes;
     int64_t next_try; /* ms; of a deferred mail, or one with a strike */
     uint32_t documents; /* COMMIT_SPLIT: so many mails appear in its place */
+    const struct mqueue_submission *submission; /* COMMIT_SUBMIT: the caller's */
     struct commit_job *job; /* NULL: it is no job of an mqueue */
     struct commit *next; /* private */
 };

@@ -17,6 +17,7 @@
 #include "qmgr/mqueue.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
+#include "qmgr/submission.h"
 
 /* How long a queue that could not be opened is left alone. */
 #define OPEN_AGAIN_MS 10000
@@ -412,6 +413,9 @@ on_done(evutil_socket_t descriptor, short what, void *context)
             finish.count--;
             end_open(commit->context, commit);
             free(commit);
+        } else if (commit->kind == COMMIT_SUBMIT) {
+            finish.count--;
+            submission_end(commit);
         } else {
             finish_collect(commit->context, commit);
         }
@@ -443,6 +447,13 @@ open_base(struct base *base)
     commit->options = options;
     commit->descriptor = -1;
     commit->context = base;
+    finish.count++;
+    committer_submit(finish.committer, commit);
+}
+
+void
+finish_begin(struct commit *commit)
+{
     finish.count++;
     committer_submit(finish.committer, commit);
 }

@@ -58,6 +58,9 @@ void finish_hold(struct job *job, struct commit *commit);
  * of all, for WORDS. */
 void finish_outcomes(struct job *job, enum outcome outcome, const char *words);
 
+/* Hands over a commit that is no mail's in hand: COMMIT_SUBMIT. */
+void finish_begin(struct commit *commit);
+
 /* For recorders: hands COMMIT to the committer. */
 void finish_submit(struct commit *commit);
 

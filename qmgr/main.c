@@ -11,6 +11,7 @@
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 #include "qmgr/status.h"
+#include "qmgr/submission.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
 
@@ -24,6 +25,7 @@ prepare(struct service_paths *paths, struct error *error)
     (void)error;
     if (quotas != NULL)
         service_allow(paths, quotas, SANDBOX_READ | SANDBOX_WRITE);
+    submission_prepare();
     for (size_t i = 0; i < configuration->queue_count; i++)
         if (configuration->queues[i].path[0] != '\0')
             service_allow(
@@ -40,6 +42,7 @@ start(int inheritance, struct error *error)
     intake_open();
     workers_open();
     schedule_open();
+    submission_open();
     if (inheritance >= 0)
         accounts_read_inheritance(inheritance);
     return finish_open(error);
@@ -91,6 +94,7 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_DIALOGUE, worker_handle_dialogue},
     {MESSAGE_WORKER_GONE, worker_handle_gone},
     {MESSAGE_TRY, trial_handle},
+    {MESSAGE_SUBMISSION, submission_handle},
     {MESSAGE_STATUS, status_handle},
     {MESSAGE_RECORDED, recorder_handle_recorded},
     {MESSAGE_LEASE, recorder_handle_lease},

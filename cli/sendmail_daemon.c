@@ -1,0 +1,26 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "cli/connection.h"
+#include "cli/output.h"
+#include "cli/sendmail_command.h"
+
+int
+sendmail_daemon(const struct sendmail_options *options)
+{
+    struct options common = {.configuration_directory = options->configuration};
+    char interval[32];
+
+    if (connection_is_running(&common)) {
+        fputs("The sendmail subsystem is already active. "
+              "Multiple instances are not supported.\n",
+            stderr);
+        return EX_TEMPFAIL;
+    }
+    if (options->interval > 0) {
+        snprintf(interval, sizeof(interval), "%" PRId64 "s", options->interval);
+        common.mqueue_interval = interval;
+    }
+    return connection_become_daemon(&common);
+}
