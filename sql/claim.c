@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include <bsd/string.h>
 
@@ -25,6 +26,8 @@
 struct parked {
     char *sender;
     uint32_t account;
+    uint32_t rows; /* that came back */
+    bool held;
 };
 
 static struct {
@@ -58,7 +61,11 @@ batch(void)
 size_t
 claim_parked(void)
 {
-    return claim.parked_count;
+    size_t rows = 0;
+
+    for (size_t i = 0; i < claim.parked_count; i++)
+        rows += claim.parked[i].rows;
+    return rows;
 }
 
 size_t
@@ -71,13 +78,6 @@ bool
 claim_is_busy(void)
 {
     return claim.busy;
-}
-
-bool
-claim_is_exhausted(void)
-{
-    return session_serves() && !claim.busy && !claim.want_waiting && !claim.want_due &&
-           claim.count == 0 && claim.parked_count == 0;
 }
 
 struct row *
@@ -141,31 +141,68 @@ list_parked(void)
 }
 
 void
-claim_park(const char *sender, uint32_t account)
+claim_park(const char *sender, uint32_t account, bool held)
 {
-    for (size_t i = 0; i < claim.parked_count; i++) {
-        if (strcmp(claim.parked[i].sender, sender) == 0)
-            return;
+    struct parked *parked = NULL;
+
+    for (size_t i = 0; i < claim.parked_count && parked == NULL; i++) {
+        if (claim.parked[i].account == account && strcmp(claim.parked[i].sender, sender) == 0)
+            parked = &claim.parked[i];
     }
-    if (claim.parked_count == PARKED_MOST)
+    if (parked == NULL && claim.parked_count < PARKED_MOST) {
+        claim.parked = memory_resize(claim.parked, claim.parked_count + 1, sizeof(*claim.parked));
+        parked = &claim.parked[claim.parked_count++];
+        *parked = (struct parked){.sender = memory_copy_text(sender), .account = account};
+    }
+    if (parked == NULL)
         return;
-    claim.parked = memory_resize(claim.parked, claim.parked_count + 1, sizeof(*claim.parked));
-    claim.parked[claim.parked_count++] = (struct parked){memory_copy_text(sender), account};
+    parked->rows++;
+    parked->held = held;
 }
 
-void
+uint32_t
 claim_want(uint32_t account)
 {
     size_t kept = 0;
+    uint32_t rows = 0;
 
     for (size_t i = 0; i < claim.parked_count; i++) {
-        if (claim.parked[i].account == account)
-            free(claim.parked[i].sender);
-        else
+        if (claim.parked[i].account != account) {
             claim.parked[kept++] = claim.parked[i];
+            continue;
+        }
+        rows += claim.parked[i].rows;
+        free(claim.parked[i].sender);
     }
     claim.parked_count = kept;
     claim_wake();
+    return rows;
+}
+
+void
+claim_hold(uint32_t account)
+{
+    for (size_t i = 0; i < claim.parked_count; i++) {
+        if (claim.parked[i].account == account)
+            claim.parked[i].held = true;
+    }
+}
+
+static bool
+is_anything_parked(void)
+{
+    for (size_t i = 0; i < claim.parked_count; i++) {
+        if (!claim.parked[i].held)
+            return true;
+    }
+    return false;
+}
+
+bool
+claim_is_exhausted(void)
+{
+    return session_serves() && !claim.busy && !claim.want_waiting && !claim.want_due &&
+           claim.count == 0 && !is_anything_parked();
 }
 
 /* ---- claiming ---- */
@@ -310,18 +347,28 @@ claim_pump(void)
 
 /* ---- when there will be something ---- */
 
+void
+claim_expect(int64_t milliseconds)
+{
+    struct timeval now;
+    struct timeval due;
+    int64_t wait = milliseconds > 1 ? milliseconds : 1;
+
+    if (wait > service_configuration()->settings.scan_interval)
+        return;
+    if (evtimer_pending(claim.next, &due) && gettimeofday(&now, NULL) == 0 &&
+        (due.tv_sec - now.tv_sec) * 1000 + (due.tv_usec - now.tv_usec) / 1000 <= wait)
+        return;
+    service_timer_start(claim.next, wait);
+}
+
 static void
 told_next(void *context, const PGresult *result)
 {
-    int64_t most = service_configuration()->settings.scan_interval;
-    int64_t wait;
-
     (void)context;
     if (!database_succeeded(result) || PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
         return;
-    wait = strtoll(PQgetvalue(result, 0, 0), NULL, 10) + 1;
-    if (wait < most)
-        service_timer_start(claim.next, wait > 1 ? wait : 1);
+    claim_expect(strtoll(PQgetvalue(result, 0, 0), NULL, 10) + 1);
 }
 
 static void

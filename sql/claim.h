@@ -19,15 +19,24 @@ void claim_pump(void);
 /* There may be rows that were not there before. */
 void claim_wake(void);
 
+/* Some row's time comes in so many ms. */
+void claim_expect(int64_t milliseconds);
+
 /* The next claimed row, now the caller's; NULL where there is none. */
 struct row *claim_next(void);
 
 /* ROW comes first again. */
 void claim_put_back(struct row *row);
 
-/* Rows of SENDER are not claimed until ACCOUNT is wanted. */
-void claim_park(const char *sender, uint32_t account);
-void claim_want(uint32_t account);
+/* A row of SENDER came back: no more are claimed until ACCOUNT is wanted. HELD: it has used up its
+ * quota, and no run waits for that. */
+void claim_park(const char *sender, uint32_t account, bool held);
+
+/* Rows of ACCOUNT's senders may be claimed again. Returns how many had come back. */
+uint32_t claim_want(uint32_t account);
+
+/* All that came back for ACCOUNT is held now. */
+void claim_hold(uint32_t account);
 
 /* For a run: rows are also claimed whose time has not come, but those tried since SINCE (ms since
  * the epoch, by the database); 0: as usual. */

@@ -139,6 +139,7 @@ send_offer(const struct row *row, uint32_t instance)
                                         .offer = {.job = row->job,
                                             .queue = session_queue_number(),
                                             .cleanup = instance,
+                                            .incarnation = cleanups_incarnation(instance),
                                             .state = row->deferred ? MAIL_DEFERRED : MAIL_WAITING,
                                             .strikes = row->strikes,
                                             .run = run_number(),
@@ -371,8 +372,10 @@ offer_handle_finished(struct channel *from, const struct message *message)
         row_free(row);
     else
         return_row(row, &message->finished);
-    if (end == JOB_STRUCK)
+    if (end == JOB_STRUCK || end == JOB_GONE)
         claim_wake();
+    if (end == JOB_DEFERRED && message->finished.next_try < INT64_MAX)
+        claim_expect(message->finished.next_try - now_ms() + 1);
     if (end != JOB_STRUCK && end != JOB_AGAIN)
         run_note_end(end);
     service_worked();
@@ -388,7 +391,7 @@ offer_handle_parked(struct channel *from, const struct message *message)
     (void)from;
     if (row == NULL)
         return;
-    claim_park(row->sender, message->parked.account);
+    claim_park(row->sender, message->parked.account, message->parked.held != 0);
     remove_job(row);
     release_row(row, 0);
     drain_check();
@@ -397,8 +400,17 @@ offer_handle_parked(struct channel *from, const struct message *message)
 void
 offer_handle_wanted(struct channel *from, const struct message *message)
 {
-    (void)from;
-    claim_want(message->wanted.account);
+    uint32_t account = message->wanted.account;
+
+    if (message->wanted.count == 0) {
+        claim_hold(account);
+        run_check();
+        return;
+    }
+    service_send(from, &(struct message){.type = MESSAGE_UNPARKED,
+                           .unparked = {.queue = session_queue_number(),
+                               .account = account,
+                               .count = claim_want(account)}});
 }
 
 void

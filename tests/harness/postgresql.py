@@ -89,8 +89,10 @@ class PostgreSQL:
                            "-d", "postgres", "-f", "-", check=check, input=text, limit=180)
         if result.returncode != 0:
             return None
+        if not result.stdout:
+            return []
         return [[None if field == "\x15" else field for field in line.split("\x1f")]
-                for line in result.stdout.rstrip("\n").split("\x1e") if line]
+                for line in result.stdout.removesuffix("\n").split("\x1e")]
 
     def value(self, text):
         return self.sql(text)[0][0]
