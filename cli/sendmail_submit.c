@@ -189,5 +189,6 @@ sendmail_submit(const struct sendmail_options *options)
         status = hand_over(options, content);
     if (content >= 0)
         close(content);
-    return output_end(status);
+    /* The disk did not take it: that may be better later. */
+    return output_end(status == EX_CANTCREAT ? EX_TEMPFAIL : status);
 }

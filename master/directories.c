@@ -9,6 +9,9 @@
 #include "lib/memory.h"
 #include "master/directories.h"
 
+/* Everybody may add, only the owner may look and remove; files get the owner's group. */
+#define DROP_MODE 03733
+
 static bool
 make_one(const char *path, struct error *error)
 {
@@ -97,4 +100,24 @@ directories_make(const char *path, const struct privilege_user *owner, struct er
     settled = settle_owner(directory, path, owner != NULL ? owner : &self, error);
     close(directory);
     return settled;
+}
+
+bool
+directories_make_drop(const char *path, const struct privilege_user *owner, struct error *error)
+{
+    char *drop = memory_format("%s/maildrop", path);
+    int directory = -1;
+    bool made;
+
+    made = mkdir(drop, 0700) == 0 || errno == EEXIST;
+    if (made)
+        directory = open(drop, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    made = directory >= 0 && (owner == NULL || fchown(directory, owner->uid, owner->gid) == 0) &&
+           fchmod(directory, DROP_MODE) == 0;
+    if (!made)
+        error_errno(error, "make the directory %s", drop);
+    if (directory >= 0)
+        close(directory);
+    free(drop);
+    return made;
 }

@@ -14,4 +14,9 @@
  * be made, or somebody else could put something else in its place. */
 bool directories_make(const char *path, const struct privilege_user *owner, struct error *error);
 
+/* Makes maildrop/ in PATH, for OWNER as above: everybody may leave a file there, and only OWNER
+ * sees which there are (mode 3733). */
+bool directories_make_drop(
+    const char *path, const struct privilege_user *owner, struct error *error);
+
 #endif

@@ -76,8 +76,8 @@ enter_sandbox(const struct settings *settings, struct error *error)
     return sandbox_enter(ROLE_MASTER, NULL, 0, MODES[settings->sandbox], error);
 }
 
-/* The run directory, and in it the lock; from then on this is the one. A tree for a queue of its own
- * may be there beside it: the queue has a lock, too. */
+/* The run directory, and in it the lock; from then on this is the one. A tree for a queue of its
+ * own may be there beside it: the queue has a lock, too. */
 static int
 take_run_directory(struct master *master, struct error *error)
 {
@@ -95,11 +95,16 @@ take_run_directory(struct master *master, struct error *error)
 static bool
 make_state_directory(const struct configuration *configuration, struct error *error)
 {
+    const char *path = configuration->settings.state_directory;
     struct program_rights rights;
+    const struct privilege_user *owner;
 
-    return program_find_rights(configuration, ROLE_QMGR, &rights, error) &&
-           directories_make(
-               configuration->settings.state_directory, rights.drop ? &rights.user : NULL, error);
+    if (!program_find_rights(configuration, ROLE_QMGR, &rights, error))
+        return false;
+    owner = rights.drop ? &rights.user : NULL;
+    return directories_make(path, owner, error) &&
+           (configuration_sections(configuration, SECTION_MQUEUE) == 0 ||
+               directories_make_drop(path, owner, error));
 }
 
 int

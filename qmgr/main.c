@@ -6,6 +6,7 @@
 #include "qmgr/base.h"
 #include "qmgr/finish.h"
 #include "qmgr/intake.h"
+#include "qmgr/maildrop.h"
 #include "qmgr/mqueue.h"
 #include "qmgr/quota_file.h"
 #include "qmgr/recorder.h"
@@ -26,6 +27,7 @@ prepare(struct service_paths *paths, struct error *error)
     if (quotas != NULL)
         service_allow(paths, quotas, SANDBOX_READ | SANDBOX_WRITE);
     submission_prepare();
+    maildrop_prepare(paths);
     for (size_t i = 0; i < configuration->queue_count; i++)
         if (configuration->queues[i].path[0] != '\0')
             service_allow(
@@ -43,6 +45,7 @@ start(int inheritance, struct error *error)
     workers_open();
     schedule_open();
     submission_open();
+    maildrop_open();
     if (inheritance >= 0)
         accounts_read_inheritance(inheritance);
     return finish_open(error);
