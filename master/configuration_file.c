@@ -7,6 +7,7 @@
 #include "lib/job_number.h"
 #include "lib/memory.h"
 #include "master/account_check.h"
+#include "master/conninfo.h"
 #include "master/generation.h"
 #include "master/grammar.h"
 #include "master/program.h"
@@ -77,6 +78,19 @@ sections_take(const struct load *load, cfg_t *root, enum section_kind kind, stru
     return true;
 }
 
+/* A password in a database's access makes of main.cf a file with a secret in it. */
+static bool
+conninfos_check(const struct load *load, const struct grammar_file *file, struct error *error)
+{
+    for (size_t i = 0; i < load->configuration->section_count; i++) {
+        const struct section_settings *section = &load->configuration->sections[i];
+        if (section->kind == SECTION_SQL && conninfo_has_password(section->conninfo) &&
+            !secret_is_guarded(file->root->filename, &file->status, error))
+            return false;
+    }
+    return true;
+}
+
 static bool
 main_load(const struct load *load, struct error *error)
 {
@@ -91,6 +105,7 @@ main_load(const struct load *load, struct error *error)
     bool taken = grammar_take(file.root, keys_in(""), &load->configuration->settings, error);
     for (enum section_kind kind = 0; taken && kind < SECTION_KIND_COUNT; kind++)
         taken = sections_take(load, file.root, kind, error);
+    taken = taken && conninfos_check(load, &file, error);
     grammar_free(&file);
     return taken;
 }

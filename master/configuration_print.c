@@ -3,6 +3,7 @@
 
 #include "lib/text.h"
 #include "master/configuration_file.h"
+#include "master/conninfo.h"
 
 /* TEXT in double quotes, where libconfuse's scanner expands ${NAME} and backslashes. */
 static void
@@ -23,6 +24,10 @@ key_print(FILE *stream, const char *indent, const struct key *key, const void *o
     const void *value = key_value(key, object);
     size_t count = value_count(key->type, value);
     bool list = key->type == VALUE_LIST;
+    if (strcmp(key->name, "conninfo") == 0 && conninfo_has_password(*(const char *const *)value)) {
+        fprintf(stream, "%s# %s has a password in it, and is not shown\n", indent, key->name);
+        return;
+    }
     if (key->type == VALUE_SECRET) {
         if (*(const bool *)value)
             fprintf(stream, "%s# %s is set, and not shown\n", indent, key->name);
