@@ -232,6 +232,19 @@ find_data(struct base *base, struct finding *finding)
     finding->descriptor = -1;
 }
 
+/* In an mqueue a new file may be a mail that was tried before: the next pass finds it. */
+static void
+look_for_deferred(struct base *base, const struct candidate *candidate)
+{
+    struct mail_identity identity;
+
+    if (bases_mqueue(base) != 0 && candidate->place == MAIL_WAITING &&
+        known_find(&base->known, known_key(MAIL_DEFERRED, candidate->name)) == NULL &&
+        queue_mail_find(base->queue, MAIL_DEFERRED, candidate->name, &identity, NULL, NULL) ==
+            QUEUE_FOUND)
+        base->passes[MAIL_DEFERRED].wanted = true;
+}
+
 /* Opens the candidate and finds out who it is. False where there is nothing to offer. */
 static bool
 examine(struct base *base, const struct candidate *candidate, struct finding *finding)
@@ -252,6 +265,7 @@ examine(struct base *base, const struct candidate *candidate, struct finding *fi
         note_problem(finding, "not a regular file");
         break;
     case QUEUE_FOUND_GONE:
+        look_for_deferred(base, candidate);
         base_forget(base, known_key(candidate->place, candidate->name));
         return false;
     case QUEUE_FOUND_FAILED:

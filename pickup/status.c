@@ -11,6 +11,16 @@ static struct {
     struct event *soon;
 } status;
 
+/* In an mqueue the name does not say where a mail is. */
+static bool
+is_there(struct base *base, enum mail_state place, const char *name)
+{
+    struct mail_identity identity;
+
+    return bases_mqueue(base) == 0 ||
+           queue_mail_find(base->queue, place, name, &identity, NULL, NULL) != QUEUE_FOUND_GONE;
+}
+
 static uint64_t
 count(struct base *base, enum mail_state place)
 {
@@ -22,7 +32,7 @@ count(struct base *base, enum mail_state place)
     if (scan == NULL)
         return 0;
     while (queue_scan_next(scan, name, &error))
-        names++;
+        names += is_there(base, place, name);
     queue_scan_close(scan);
     return names;
 }
