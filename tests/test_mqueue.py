@@ -1,15 +1,14 @@
 """Sendmail's queue: its jobs are sent, rewritten and finished as sendmail does it."""
 
-import email
-import email.policy
-import os
+import fcntl
 import re
 import time
 
 import pytest
 
 from harness.mqueue import Case, Mqueue, cases
-from harness.process import stays, wait_for
+from harness.process import wait_for
+from harness.sendmail import Sendmail
 from harness.smailer import account
 
 ADDRESS = "foo@example.com"
@@ -33,6 +32,11 @@ def mqueue(smailer, tmp_path_factory):
 def wait_for_names(instance, names, limit=20):
     wait_for(lambda: instance.mqueue.names() == sorted(names), limit,
              lambda: f"{sorted(names)}; there are {instance.mqueue.names()}\n{instance.tail()}")
+
+
+def sender_of(mail):
+    """Without the brackets that aiosmtpd leaves of a null sender."""
+    return (mail.sender or "").strip("<>")
 
 
 def test_a_job_is_sent_and_removed(mqueue, relay):
@@ -60,7 +64,7 @@ def test_each_recipient_has_its_own_outcome(mqueue, make_relay):
     assert instance.mqueue.lines(id, "N") == ["1"]
     assert instance.mqueue.lines(id, "P") == ["120000"]
     assert instance.mqueue.lines(id, "M") == ["Deferred: 451 4.3.0 busy"] * 2
-    assert notice.sender == "" or notice.sender is None or notice.sender == "<>"
+    assert sender_of(notice) == ""
     parts = list(notice.message.walk())
     assert notice.message.get_content_type() == "multipart/report"
     status = next(part for part in parts if part.get_content_type() == "message/delivery-status")
@@ -69,3 +73,341 @@ def test_each_recipient_has_its_own_outcome(mqueue, make_relay):
     assert (fields["Action"], fields["Status"]) == ("failed", "5.1.1")
     assert "550 5.1.1 no such user" in fields["Diagnostic-Code"]
     assert "late@x.example" not in str(notice.content)
+
+
+# The queues of tests/data/mqueue
+
+LEFT = {"b01", "b02", "b04", "b05", "b15", "b28"}
+LOST = {"b07", "b08", "b11", "b12", "b13", "b16", "b30"}
+HELD = {"b41", "r19"}
+OTHER = {"b06": [], "v06": ["dfAA09999"], "b23": ["tf6AM50KDN010423"], "b24": ["df6AM50KDN010424", "tf6AM50KDN010424"],
+         "b26": ["df6AM50KDN010426"]}
+# sendmail's configuration put a domain behind bare names in these, or joined folded lines.
+REWRITTEN = {"r11", "r18", "v00", "v01", "v02", "v03", "v07", "x02"}
+
+
+def files_after(case, key):
+    if key in LEFT:
+        return case.files + (["qf6AM50KDN010428"] if key == "b28" else [])
+    if key in LOST | HELD:
+        letter = "Q" if key in LOST else "h"
+        return [re.sub("^[qh]", letter, name) for name in case.files]
+    return OTHER.get(key, [])
+
+
+def addresses(case):
+    """To whom it goes, each once."""
+    found = {each["address"] for each in case.expect["recipients"]}
+    return {address if "@" in address else "local@example.org" for address in found}
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("name", cases())
+def test_case(mqueue, relay, name):
+    case, key = Case(name), name[:3]
+    instance = mqueue({"default": relay}, {"local_to": "local@example.org"}, started=False)
+    # The sample is of 1987: it gets its try all the same.
+    instance.mqueue.put_case(case, fresh=key not in ("v00", "b35"))
+    before = {each: instance.mqueue.directory.joinpath(each).lstat().st_size
+              for each in instance.mqueue.names()}
+    instance.start()
+    done = instance.mqueue.put("end@example.org", priority=10**9, id="zz99999")
+    relay.wait_for_recipient("end@example.org")
+    wait_for_names(instance, files_after(case, key))
+    sent = [mail for mail in relay.mails if mail.recipients != ["end@example.org"]]
+    if key in LEFT | LOST | HELD or key in ("b06", "b24", "b26"):
+        assert sent == []
+        if key in LEFT:
+            assert before == {each: instance.mqueue.directory.joinpath(each).lstat().st_size
+                              for each in instance.mqueue.names()}
+            assert instance.log_lines(r"stays as it is")
+        elif key in LOST:
+            assert instance.log_lines(r"Losing qf")
+        return
+    if key == "x02":
+        assert {mail.subject for mail in sent} == {"p10", "p20", "p30", "p40", "p50"}
+        return
+    assert len(sent) == 1
+    assert set(sent[0].recipients) == addresses(case)
+    expected = case.expect["sender"] or ""
+    assert sender_of(sent[0]) == (expected + "@host.example.org"
+                                      if expected and "@" not in expected else expected)
+    if key not in REWRITTEN and case.sent is not None:
+        assert sent[0].content == case.sent
+
+
+@pytest.mark.one_identity
+def test_jobs_go_by_their_priority(mqueue, relay):
+    instance = mqueue({"default": account(relay, connections=1)}, started=False)
+    instance.mqueue.put_case(Case("x02-order"))
+    instance.start()
+    assert [mail.subject for mail in relay.wait(5)] == ["p10", "p20", "p30", "p40", "p50"]
+
+
+# Senders are told
+
+
+def refuse(reply):
+    """The relay refuses all but notices."""
+    return lambda stage, mail, address: (
+        reply if stage == "rcpt" and sender_of(mail) != "" else None)
+
+
+def status_of(mail):
+    part = next(part for part in mail.message.walk()
+                if part.get_content_type() == "message/delivery-status")
+    return part.get_payload()[1:]
+
+
+def test_an_old_job_is_given_up_and_returned(mqueue, make_relay):
+    relay = make_relay(refuse("451 4.3.0 busy"))
+    instance = mqueue({"default": relay})
+    instance.mqueue.put(["PFD:one@x.example", "PN:never@x.example"], created=time.time() - 6 * 86400,
+                        body="the body\n")
+    notice = relay.wait_for_recipient(ADDRESS)
+    wait_for_names(instance, [])
+    assert [(each["Final-Recipient"], each["Action"], each["Status"]) for each in status_of(notice)
+            ] == [("rfc822; one@x.example", "failed", "4.4.7")]
+    assert b"\r\nthe body\r\n" in notice.content
+
+
+def test_a_warning_comes_once(mqueue, make_relay):
+    relay = make_relay(refuse("451 4.3.0 busy"))
+    instance = mqueue({"default": relay}, {"interval": "1s"})
+    id = instance.mqueue.put("one@x.example", created=time.time() - 5 * 3600)
+    notice = relay.wait_for_recipient(ADDRESS)
+    assert status_of(notice)[0]["Action"] == "delayed"
+    assert "text/rfc822-headers" in [part.get_content_type() for part in notice.message.walk()]
+    wait_for(lambda: instance.mqueue.lines(id, "N") == ["3"], 20, "three tries")
+    assert instance.mqueue.lines(id, "F") == ["bsw"]
+    assert len(relay.for_recipient(ADDRESS)) == 1
+
+
+@pytest.mark.parametrize("job", [
+    {"sender": "<>"}, {"flags": "r"}, {"recipients": ["PN:one@x.example"]}], ids=str)
+def test_nobody_is_told(mqueue, make_relay, job):
+    relay = make_relay(lambda stage, mail, address: "550 5.1.1 no" if stage == "rcpt" else None)
+    instance = mqueue({"default": relay})
+    instance.mqueue.put(**{"recipients": "one@x.example", **job})
+    wait_for_names(instance, [])
+    assert not instance.log_lines("sender notification")
+    assert relay.mails == []
+
+
+def test_what_cannot_be_delivered_here_says_so(mqueue, relay):
+    instance = mqueue({"default": relay}, {"aliases": "aliases"}, started=False)
+    instance.write_conf("aliases", "root: boss@x.example, other\nother: second@x.example\n", 0o644)
+    instance.start()
+    id = instance.mqueue.put(["PFD:|/bin/prog", "PFD:/var/mail/x", "PFD:root", "PFD:nobody"],
+                             sender="geo")
+    notice = relay.wait_for_recipient("boss@x.example")
+    assert sorted(notice.recipients) == ["boss@x.example", "second@x.example"]
+    assert notice.sender == "geo@host.example.org"
+    wait_for(lambda: instance.mqueue.lines(id, "R") == ["PFD:nobody"], 20,
+             lambda: f"one recipient: {instance.mqueue.text('qf' + id)}")
+    assert "neither an alias" in instance.mqueue.lines(id, "M")[0]
+    # The notice is for geo, who is local, and for whom there is no alias either.
+    notices = [name for name in instance.mqueue.names() if name.startswith("qf") and id not in name]
+    assert len(notices) == 1
+    text = instance.mqueue.text("df" + notices[0][2:])
+    assert "it is a program" in text and "it is a file" in text
+
+
+def test_a_notice_goes_through_the_account_of_the_mail(mqueue, make_relay):
+    relay = make_relay(refuse("550 5.1.1 no"))
+    instance = mqueue({ADDRESS: account(relay, envelope_from="bounces@example.com")})
+    instance.mqueue.put("one@x.example")
+    notice = relay.wait_for_recipient(ADDRESS)
+    assert sender_of(notice) == ""
+    wait_for_names(instance, [])
+
+
+# Others at work in the same directory
+
+
+def test_a_locked_job_is_left_alone(mqueue, relay):
+    instance = mqueue({"default": relay}, started=False)
+    id = instance.mqueue.put("one@x.example")
+    with open(instance.mqueue.directory / f"qf{id}") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        instance.start()
+        other = instance.mqueue.put("two@x.example")
+        relay.wait_for_recipient("two@x.example")
+        assert instance.log_lines(r"locked")
+        assert relay.for_recipient("one@x.example") == []
+    relay.wait_for_recipient("one@x.example")
+    wait_for_names(instance, [])
+
+
+def test_parameters_of_dsn_reach_a_relay_that_offers_it(mqueue, scripted_server):
+    relay = scripted_server(extensions=["8BITMIME", "DSN", "SIZE 33554432"])
+    instance = mqueue({"default": relay})
+    instance.mqueue.put_case(Case("r13-dsn-smtp-orcpt"))
+    wait_for_names(instance, [])
+    commands = [line.decode().strip() for line in relay.lines]
+    mail = next(line for line in commands if line.startswith("MAIL"))
+    assert " RET=FULL" in mail and " ENVID=QQ314159" in mail
+    assert [line for line in commands if line.startswith("RCPT")] == [
+        "RCPT TO:<bob@far.example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Bob+40orig.example.com",
+        "RCPT TO:<never@far.example.net> NOTIFY=NEVER",
+        "RCPT TO:<plain@far.example.net>"]
+
+
+def test_a_relay_without_8bitmime_gets_seven_bits(mqueue, scripted_server):
+    relay = scripted_server(extensions=["SIZE 33554432"])
+    instance = mqueue({"default": relay})
+    instance.mqueue.put_case(Case("r04-8bitmime-utf8"))
+    wait_for_names(instance, [])
+    body = relay.mails[0].content.partition(b"\r\n\r\n")[2]
+    assert body.isascii()
+    original = (Case("r04-8bitmime-utf8").directory / "df6AM55moK015774").read_text()
+    assert relay.mails[0].text == original
+
+
+# SIGKILL
+
+
+@pytest.mark.parametrize("role", ["pickup", "cleanup", "qmgr", "smtp"])
+def test_no_job_is_lost_when_a_program_is_killed(mqueue, make_relay, role):
+    relay = make_relay(delay=0.01)
+    instance = mqueue({"default": account(relay, connections=4)})
+    instance.allowed_faults = True
+    count = 60
+    for number in range(count):
+        instance.mqueue.put(f"r{number}@x.example")
+        if number % 20 == 10:
+            instance.kill(role)
+    wait_for(lambda: not [name for name in instance.mqueue.names() if name[0] in "qht"], 60,
+             lambda: f"an empty queue: {instance.mqueue.names()}\n{instance.tail()}")
+    received = [mail.recipients[0] for mail in relay.mails]
+    assert set(received) == {f"r{number}@x.example" for number in range(count)}
+    assert len(received) <= count + 3 * 4 * 4
+
+
+# Real sendmail
+
+
+@pytest.fixture
+def real_sendmail(unpacked):
+    def make(instance, relay):
+        return Sendmail(unpacked("sendmail-bin"), instance.root / "sendmail", instance.mqueue, relay.port)
+
+    return make
+
+
+def test_sendmail_sends_what_smailer_wrote(mqueue, make_relay, real_sendmail):
+    relay = make_relay(refuse("451 4.3.0 busy"))
+    instance = mqueue({"default": relay}, {"interval": "1h"})
+    v0 = Case("v05-all-letters-no-O")
+    instance.mqueue.put_case(v0)
+    id = instance.mqueue.put(["PFD:a@x.example", "PNSD:<b@x.example>"], lines=["Zid", "Aann@x"])
+    failed = instance.mqueue.put("PFD:old@x.example", created=time.time() - 6 * 86400)
+    wait_for(lambda: instance.mqueue.lines(id, "N") == ["1"] and
+             instance.mqueue.lines("AA00778", "V") == ["8"], 20,
+             lambda: f"two jobs that were rewritten: {instance.mqueue.text('qf' + id)} {instance.mqueue.text('qfAA00778')}")
+    # The notice about the old one is sent; both others are left.
+    relay.wait_for_recipient(ADDRESS)
+    wait_for_names(instance, ["dfAA00778", "qfAA00778", f"df{id}", f"qf{id}"])
+    instance.stop()
+    relay.answer = lambda stage, mail, address: None
+    sendmail = real_sendmail(instance, relay)
+    listing = sendmail.run("-bp")
+    assert "Total requests: 2" in listing and "451 4.3.0 busy" in listing, listing
+    output = sendmail.run("-q", "-v")
+    assert instance.mqueue.names() == [], output
+    assert sorted(relay.wait_for_recipient("b@x.example").recipients) == [
+        "a@x.example", "b@x.example"]
+    body = v0.directory.joinpath("dfAA00778").read_bytes().strip()
+    amy = relay.wait_for_recipient("amy@zeus.example.org")  # sendmail encodes it
+    assert amy.message.get_payload(decode=True).strip() == body
+
+
+def test_smailer_sends_what_sendmail_wrote(mqueue, make_relay, real_sendmail):
+    relay = make_relay(refuse("451 4.3.0 busy"))
+    instance = mqueue({"default": relay}, started=False)
+    sendmail = real_sendmail(instance, relay)
+    sendmail.run("-i", "-f", "ann@example.org", "one@x.example", "two@x.example",
+                 input="Subject: za\u017c\u00f3\u0142\u0107\n\n.\ntext\n")
+    sendmail.run("-q", "-v")
+    [name] = [name for name in instance.mqueue.names() if name.startswith("qf")]
+    assert instance.mqueue.lines(name[2:], "N") == ["1"]
+    relay.answer = lambda stage, mail, address: None
+    instance.start()
+    assert instance.mqueue.lines(name[2:], "N") == ["1"]  # its time has not come
+    instance.cli_ok("send")
+    mail = relay.wait_for_recipient("one@x.example")
+    assert sorted(mail.recipients) == ["one@x.example", "two@x.example"]
+    assert mail.content.endswith("Subject: zażółć\r\n\r\n.\r\ntext\r\n".encode())
+    wait_for_names(instance, [])
+
+
+@pytest.mark.one_identity
+def test_both_in_one_directory(mqueue, make_relay, real_sendmail):
+    relay = make_relay(delay=0.005)
+    count, least = 1000, 200
+    instance = mqueue({"default": account(relay, connections=2)}, {"interval": "1s"},
+                      started=False, log_level="info")
+    sendmail = real_sendmail(instance, relay)
+    for number in range(count):
+        instance.mqueue.put(f"r{number}@x.example", headers=[f"Subject: {number}"],
+                            priority=30000 + number * 7919 % count)
+    runners = [sendmail.popen("-q") for _ in range(2)]
+    instance.start()
+
+    def finished():
+        for at, runner in enumerate(runners):
+            if runner.poll() is not None and len(relay.mails) < count:
+                runners[at] = sendmail.popen("-qf")
+        return not [name for name in instance.mqueue.names() if name[0] == "q"]
+
+    wait_for(finished, 120, lambda: f"no job: {len(instance.mqueue.names())} files are left")
+    for runner in runners:
+        runner.communicate(timeout=60)
+    received = sorted(mail.recipients[0] for mail in relay.mails)
+    assert received == sorted(f"r{number}@x.example" for number in range(count))
+    by_smailer = len(instance.log_lines("status=sent"))
+    assert least <= by_smailer <= count - least
+    assert not [name for name in instance.mqueue.names() if name[0] in "tx"]
+
+
+# The commands of smailer
+
+
+def test_listing_sending_and_status(mqueue, make_relay):
+    relay = make_relay(refuse("451 4.3.0 busy"))
+    instance = mqueue({"default": relay})
+    deferred = instance.mqueue.put(["PFD:one@x.example", "PFD:two@x.example"], sender="ann@x.example")
+    wait_for(lambda: instance.mqueue.lines(deferred, "N") == ["1"], 20, "a deferred job")
+    instance.mqueue.put_case(Case("r19-quarantined"))
+    [entry] = instance.queue("--sid", "sendmail", "--state", "waiting,deferred")
+    assert (entry["sid"], entry["state"], entry["file"]) == ("sendmail", "deferred", f"qf{deferred}")
+    assert entry["recipients"] == ["one@x.example", "two@x.example"]
+    assert (entry["sender"], entry["subject"], entry["attempts"]) == ("ann@x.example", "test", 1)
+    assert entry["error"] == "Deferred: 451 4.3.0 busy"
+    [held] = instance.queue("--sid", "sendmail", "--state", "held")
+    assert (held["state"], held["error"]) == ("held", "held by admin, looks odd")
+    [queue] = instance.status()["queues"]
+    assert (queue["waiting"], queue["deferred"]) == (0, 1)
+    relay.answer = lambda stage, mail, address: None
+    instance.cli_ok("--sid", "sendmail", "send")
+    assert instance.queue("--sid", "sendmail", "--state", "waiting,deferred") == []
+    assert relay.wait_for_recipient("two@x.example").sender == "ann@x.example"
+
+
+def test_sending_without_a_daemon(mqueue, relay):
+    instance = mqueue({"default": relay}, started=False)
+    instance.mqueue.put("one@x.example")
+    instance.mqueue.put("two@x.example", attempts=3, last=time.time() - 60)
+    instance.cli_ok("--sid", "sendmail", "send")
+    assert len(relay.mails) == 2
+    assert instance.mqueue.names() == []
+
+
+def test_testing_holds_what_was_sent(mqueue, relay):
+    instance = mqueue({"default": relay}, testing="tester@x.example")
+    id = instance.mqueue.put(["PFD:one@x.example", "PFD:two@x.example"])
+    mail = relay.wait(1)[0]
+    assert mail.recipients == ["tester@x.example"]
+    assert mail.message.get_all("X-Smailer-Recipient") == ["<one@x.example>", "<two@x.example>"]
+    wait_for_names(instance, [f"df{id}", f"hf{id}"])
+    assert "\nqsent in testing\n" in instance.mqueue.text(f"hf{id}")
