@@ -28,6 +28,9 @@ void jobs_ended(struct channel *from, const struct message *message);
 /* True where the progress is of a run of this kind, which is told of it. */
 bool mqueue_run_progressed(const struct message *message);
 
+/* True where the line is of a run that is shown. */
+bool mqueue_run_spoken(const struct message *message);
+
 void submit_ended(struct channel *from, const struct message *message);
 
 #endif

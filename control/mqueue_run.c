@@ -8,6 +8,9 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 
+/* How long a connection may take to say goodbye. */
+#define FAREWELL_MS 2000
+
 struct mqueue_run {
     struct request request;
     char directory[4096];
@@ -15,6 +18,9 @@ struct mqueue_run {
     bool selected;
     char *names;
     size_t names_size;
+    bool verbose;
+    uint32_t open; /* connections that are shown, and not at their end */
+    bool over;
     bool dropped; /* something failed for good */
     char problem[256];
 };
@@ -26,6 +32,9 @@ ask(struct mqueue_run *run)
     const struct queue_settings *queue = base_find(run->queue);
     char sid[512];
 
+    if (run->verbose)
+        service_send(service_peer(ROLE_QMGR, 0),
+            &(struct message){MESSAGE_SHOW_RUN, .show_run = {run->request.number}});
     if (run->selected)
         service_send(service_peer(ROLE_PICKUP, 0),
             &(struct message){MESSAGE_RUN_ONLY,
@@ -54,6 +63,7 @@ begin(struct request *request, const struct message *message)
         return;
     }
     run->selected = asked->selected != 0;
+    run->verbose = asked->verbose != 0;
     run->names = memory_new(asked->names.size + 1, 1);
     run->names_size = asked->names.size;
     if (asked->names.size > 0)
@@ -72,13 +82,6 @@ cancel(struct request *request)
     run->names = NULL;
 }
 
-const struct request_kind MQUEUE_RUN_KIND = {
-    .asked = MESSAGE_ASK_RUN,
-    .size = sizeof(struct mqueue_run),
-    .begin = begin,
-    .cancel = cancel,
-};
-
 /* What is only deferred is no failure of the run. */
 static void
 end(struct mqueue_run *run)
@@ -88,6 +91,55 @@ end(struct mqueue_run *run)
     free(run->names);
     run->names = NULL;
     request_answer(&run->request, run->problem[0] != '\0' ? EX_OSFILE : status, "%s", run->problem);
+}
+
+/* A farewell that never comes is not waited for. */
+static void
+on_time(struct request *request)
+{
+    struct mqueue_run *run = (struct mqueue_run *)request;
+
+    if (run->over)
+        end(run);
+}
+
+const struct request_kind MQUEUE_RUN_KIND = {
+    .asked = MESSAGE_ASK_RUN,
+    .size = sizeof(struct mqueue_run),
+    .begin = begin,
+    .cancel = cancel,
+    .timed = on_time,
+};
+
+/* Whoever watches sees the connections' ends, too. */
+static void
+end_when_quiet(struct mqueue_run *run)
+{
+    run->over = true;
+    if (run->open == 0)
+        end(run);
+    else
+        service_timer_start(run->request.timer, FAREWELL_MS);
+}
+
+bool
+mqueue_run_spoken(const struct message *message)
+{
+    static const char BEGIN[] = "... Connecting to ";
+    const struct message_dialogue *said = &message->dialogue;
+    struct mqueue_run *run = said->job <= UINT32_MAX ? (struct mqueue_run *)request_find(
+                                                           (uint32_t)said->job, &MQUEUE_RUN_KIND)
+                                                     : NULL;
+
+    if (run == NULL)
+        return false;
+    if (said->line[0] != '\0')
+        request_tell(&run->request, message);
+    if (strstr(said->line, BEGIN) != NULL && said->line[1] != ':')
+        run->open++;
+    else if (said->line[0] == '\0' && run->open > 0 && --run->open == 0 && run->over)
+        end(run);
+    return true;
 }
 
 bool
@@ -105,7 +157,7 @@ mqueue_run_progressed(const struct message *message)
         strlcpy(run->problem, progress->problem, sizeof(run->problem));
     run->queue = mqueue_next(run->directory, run->queue);
     if (run->queue == MQUEUE_NONE)
-        end(run);
+        end_when_quiet(run);
     else
         ask(run);
     return true;

@@ -10,6 +10,7 @@
 
 #include "control/document.h"
 #include "control/kinds.h"
+#include "control/mqueue.h"
 #include "control/sentence.h"
 #include "lib/sealed.h"
 #include "lib/service.h"
@@ -187,7 +188,7 @@ trial_spoken(struct channel *from, const struct message *message)
     struct trial *trial = find_trial(message->dialogue.job);
 
     (void)from;
-    if (trial == NULL)
+    if (mqueue_run_spoken(message) || trial == NULL)
         return;
     trial->is_spoken = true;
     service_timer_start(trial->request.timer, SILENCE_MS);

@@ -11,6 +11,7 @@
 #include "qmgr/quota_file.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
+#include "qmgr/show.h"
 #include "qmgr/status.h"
 #include "qmgr/submission.h"
 #include "qmgr/trial.h"
@@ -98,6 +99,7 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_WORKER_GONE, worker_handle_gone},
     {MESSAGE_TRY, trial_handle},
     {MESSAGE_SUBMISSION, submission_handle},
+    {MESSAGE_SHOW_RUN, show_handle},
     {MESSAGE_STATUS, status_handle},
     {MESSAGE_RECORDED, recorder_handle_recorded},
     {MESSAGE_LEASE, recorder_handle_lease},

@@ -14,6 +14,7 @@
 #include "qmgr/parking.h"
 #include "qmgr/quota_file.h"
 #include "qmgr/schedule.h"
+#include "qmgr/show.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
 
@@ -98,6 +99,8 @@ static void
 enqueue(struct account *account, struct job *job)
 {
     job->lane = base_lane(job->base, account);
+    if (show_takes(account, job))
+        return;
     if (is_hopeless(account)) {
         defer_with_probe(account, job);
         return;

@@ -5,6 +5,7 @@
 #include "lib/service.h"
 #include "qmgr/account.h"
 #include "qmgr/schedule.h"
+#include "qmgr/show.h"
 #include "qmgr/trial.h"
 
 static void
@@ -26,6 +27,12 @@ trial_end(struct job *job, const struct attempt *attempt)
     struct enhanced_code enhanced = {0};
     struct decision decision;
 
+    if (job->base != NULL) {
+        show_failure(job, attempt);
+        job->worker = NULL;
+        finish_attempt(job, attempt);
+        return;
+    }
     enhanced_parse(attempt->enhanced, strlen(attempt->enhanced), &enhanced);
     decision = outcome_decide(attempt->stage, attempt->code, enhanced);
     tell(job, decision.outcome, attempt);

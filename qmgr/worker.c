@@ -345,6 +345,7 @@ worker_handle_result(struct channel *from, const struct message *message)
             result->job);
         return;
     }
+    show_result(worker, job, result);
     if (base_is_mqueue(job->base) && !mqueue_note_result(job, result, worker->relay))
         return;
     if (attempt.stage == STAGE_UNTRIED || job->told > 0) {
@@ -399,8 +400,10 @@ settle(struct worker *worker)
     if (worker->channel != NULL || !worker->gone)
         return;
     settle_jobs(worker);
-    if (worker->verbose)
+    if (worker->verbose) {
         trial_link_failed(worker, &DIED);
+        show_end(worker);
+    }
     LIST_REMOVE(worker, in_all);
     TAILQ_REMOVE(&worker->account->workers, worker, in_account);
     worker->account->worker_count--;
