@@ -14,6 +14,7 @@
 #include "qmgr/finish.h"
 #include "qmgr/mqueue.h"
 #include "qmgr/schedule.h"
+#include "qmgr/show.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
 
