@@ -60,6 +60,8 @@ BUILT_PROGRAMS := $(foreach p,$(PROGRAMS),$(if $(wildcard $(p)/main.c),$(TARGET_
 
 # sendmail and mailq are the same program, by their names.
 LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
+
+.DEFAULT_GOAL := all
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
