@@ -7,6 +7,7 @@
 #include "lib/service.h"
 #include "pickup/base.h"
 #include "pickup/pass.h"
+#include "pickup/run.h"
 
 static int64_t
 clock_ms(clockid_t which)
@@ -174,11 +175,12 @@ base_note_unparked(struct base *base, const struct known_file *file)
 void
 base_forget(struct base *base, uint64_t key)
 {
-    const struct known_file *file = known_find(&base->known, key);
+    struct known_file *file = known_find(&base->known, key);
 
     if (file == NULL)
         return;
     base_note_unparked(base, file);
+    run_note_gone(file);
     known_remove(&base->known, key);
 }
 

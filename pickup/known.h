@@ -28,6 +28,7 @@ struct known_file {
     uint8_t pass; /* the last pass over the place that saw it */
     bool held; /* parked for a quota: no run waits for it */
     bool again; /* in hand, and written anew meanwhile: look again */
+    bool awaited; /* that run has counted it in, and waits for its end */
     bool used;
 };
 

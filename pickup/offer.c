@@ -192,14 +192,20 @@ static void
 add_suspect(struct base *base, const struct candidate *candidate)
 {
     uint64_t key = known_key(candidate->place, candidate->name);
+    struct known_file *file;
 
-    leave_alone(base, candidate, now_ms() + UNREADABLE_MS);
     if (offers.suspect_count == SUSPECTS_MAX) {
+        leave_alone(base, candidate, now_ms() + UNREADABLE_MS);
         free(candidate->name);
         return;
     }
+    file = known_add(&base->known, key);
+    base_note_unparked(base, file);
     /* As good as in hand: neither inotify nor a pass is to bring it again. */
-    known_find(&base->known, key)->kind = KNOWN_IN_HAND;
+    file->kind = KNOWN_IN_HAND;
+    file->place = (uint8_t)candidate->place;
+    file->again = false;
+    run_adopt(base->run, file);
     offers.suspects[offers.suspect_count++] = (struct suspect){base, *candidate};
 }
 
@@ -299,26 +305,38 @@ offer_candidate(struct base *base, struct candidate *candidate, uint32_t instanc
         close(finding.data);
 }
 
+/* The first suspect that qmgr would take: a base that cannot be used holds up no other's. */
+static size_t
+find_suspect(void)
+{
+    size_t at = 0;
+
+    while (at < offers.suspect_count &&
+           (offers.suspects[at].base->room == 0 || offers.suspects[at].base->queue == NULL))
+        at++;
+    return at;
+}
+
 /* A suspect goes when its cleanup has nothing else in hand, and nothing after it until then. */
 static void
 offer_suspect(void)
 {
+    size_t at = find_suspect();
     struct suspect suspect;
 
-    if (offers.suspect_count == 0 || !cleanups_last_is_idle())
+    if (at == offers.suspect_count || !cleanups_last_is_idle())
         return;
-    suspect = offers.suspects[0];
-    if (suspect.base->room == 0 || suspect.base->queue == NULL)
-        return;
+    suspect = offers.suspects[at];
     offers.suspect_count--;
-    memmove(offers.suspects, offers.suspects + 1, offers.suspect_count * sizeof(suspect));
+    memmove(offers.suspects + at, offers.suspects + at + 1,
+        (offers.suspect_count - at) * sizeof(suspect));
     offer_candidate(suspect.base, &suspect.candidate, cleanups_last());
 }
 
 bool
 offer_has_suspects(void)
 {
-    return offers.suspect_count > 0;
+    return find_suspect() < offers.suspect_count;
 }
 
 void
@@ -427,6 +445,13 @@ time_after(const struct job *job, const struct message_finished *finished)
     return 0;
 }
 
+/* It is not at its end: the same mail is offered anew at once. */
+static bool
+is_offered_again(const struct message_finished *finished)
+{
+    return finished->end == JOB_AGAIN || finished->end == JOB_STRUCK;
+}
+
 /* What is known of the file from now on. */
 static void
 remember_end(struct job *job, const struct message_finished *finished)
@@ -440,6 +465,7 @@ remember_end(struct job *job, const struct message_finished *finished)
     struct base *base = job->base;
     struct known_file *file = known_find(&base->known, job->key);
     bool again = file != NULL && file->again;
+    bool awaited = file != NULL && file->awaited && is_offered_again(finished);
     bool stays = finished->end < sizeof(STAYS) / sizeof(STAYS[0]) && STAYS[finished->end];
     enum mail_state place = finished->end == JOB_DEFERRED ? MAIL_DEFERRED : job->place;
     int64_t until = time_after(job, finished);
@@ -452,12 +478,14 @@ remember_end(struct job *job, const struct message_finished *finished)
         file->place = (uint8_t)place;
         file->pass = base->passes[place].number;
         file->run = job->run;
+        file->awaited = awaited;
         base_note_due(base, place, until);
     }
     if (finished->end == JOB_GONE || finished->end == JOB_SPLIT)
         base->passes[job->place].wanted = true;
-    if (again ||
-        ((finished->end == JOB_AGAIN || finished->end == JOB_STRUCK) && job->place == MAIL_WAITING))
+    if (finished->end == JOB_SPLIT)
+        run_look_again(job->run, base);
+    if (again || (is_offered_again(finished) && job->place == MAIL_WAITING))
         base_note_fresh(base, job->name);
 }
 
@@ -485,7 +513,7 @@ offer_handle_finished(struct channel *from, const struct message *message)
     job->base->in_hand--;
     learn_run(job);
     remember_end(job, &message->finished);
-    if (job->run != 0 && end != JOB_AGAIN && end != JOB_STRUCK)
+    if (job->run != 0 && !is_offered_again(&message->finished))
         run_note_end(job->run, end);
     offer_wake(job->base);
     free_job(job);
@@ -499,8 +527,10 @@ leave_run(const struct job *job, struct known_file *file)
 {
     uint32_t run = file != NULL ? file->run : job->run;
 
-    if (file != NULL)
+    if (file != NULL) {
         file->run = 0;
+        file->awaited = false;
+    }
     if (run == 0)
         return;
     run_note_held(run);

@@ -3,6 +3,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/service.h"
 #include "pickup/pass.h"
 #include "pickup/run.h"
 
@@ -12,6 +13,9 @@
 /* A pass may take this part of the time, so that a large directory does not keep a processor. */
 #define REST_FACTOR 20
 #define REST_LEAST_MS 20
+
+/* A clock that was set back by less than this only makes waiting longer. */
+#define JUMP_MS 3600000
 
 static bool
 is_wanted(const struct base *base)
@@ -115,6 +119,20 @@ take_wanted(struct base *base, uint32_t account)
     return false;
 }
 
+/* True where UNTIL (ms since 1970) has come, or is further away than anything is ever put off: the
+ * clock was set back meanwhile. */
+static bool
+is_past(const struct base *base, int64_t until)
+{
+    const struct configuration *configuration = service_configuration();
+    int64_t longest = configuration->queues[base->number].interval;
+    int64_t now = now_ms();
+
+    if (longest < configuration->settings.retry_interval)
+        longest = configuration->settings.retry_interval;
+    return until <= now || (until != INT64_MAX && until - now > 2 * longest + JUMP_MS);
+}
+
 /* True where a file that is known is to be offered all the same. */
 static bool
 is_candidate(struct base *base, struct pass *pass, struct known_file *file)
@@ -130,7 +148,7 @@ is_candidate(struct base *base, struct pass *pass, struct known_file *file)
             run_adopt(base->run, file);
         return take_wanted(base, file->account);
     case KNOWN_UNTIL:
-        if (file->until <= now_ms() || run_forces(base->run, file))
+        if (is_past(base, file->until) || run_forces(base->run, file))
             return true;
         note_due(pass, file->until);
         return false;

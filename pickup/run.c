@@ -53,6 +53,7 @@ run_adopt(struct run *run, struct known_file *file)
     if (run == NULL || file->run == run->number)
         return;
     file->run = run->number;
+    file->awaited = true;
     run->total++;
     runs.changed = true;
 }
@@ -127,6 +128,26 @@ run_note_held(uint32_t number)
     if (run->problem[0] == '\0')
         strlcpy(run->problem, "some mails wait for the quotas of their accounts",
             sizeof(run->problem));
+}
+
+void
+run_note_gone(struct known_file *file)
+{
+    if (file->awaited)
+        run_note_end(file->run, JOB_GONE);
+    file->awaited = false;
+}
+
+void
+run_look_again(uint32_t number, struct base *base)
+{
+    struct run *run = current();
+
+    if (run == NULL || run->number != number)
+        return;
+    base->run = run;
+    base->passes[MAIL_WAITING].wanted = true;
+    base->passes[MAIL_WAITING].for_run = true;
 }
 
 bool

@@ -34,6 +34,12 @@ void run_note_held(uint32_t number);
 /* A file that carried RUN's number left qmgr's hands for good. */
 void run_note_end(uint32_t number, enum job_end end);
 
+/* FILE will not be offered (any more): no run waits for it. */
+void run_note_gone(struct known_file *file);
+
+/* A list that carried run NUMBER became mails, which are waiting in BASE: they belong to it too. */
+void run_look_again(uint32_t number, struct base *base);
+
 /* Looks whether a run is over or another can begin, and tells control how far it is. To be called
  * when anything has changed. */
 void run_check(void);

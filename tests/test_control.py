@@ -9,7 +9,7 @@ import pytest
 from harness import identity as identities
 from harness.base import document, item
 from harness.process import stays, wait_for
-from harness.smailer import account
+from harness.smailer import account, program
 
 FOO, BAR = "foo@example.com", "bar@example.com"
 KEYS = {"sid", "queue", "id", "file", "state", "sender", "recipients", "subject", "size", "created",
@@ -214,6 +214,33 @@ def test_send_of_one_base(smailer, make_relay):
     relay.up()
     assert instance.cli("--sid=beta", "send").returncode == 0
     assert beta.where(other) == ["sent"] and alfa.where(one) == ["defer"]
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("running", [True, False], ids=["running", "alone"])
+def test_send_sends_what_a_list_became(smailer, relay, running):
+    instance = smailer({FOO: relay}, started=False)
+    instance.base.put(document(*[item(address=f"{i}@example.org") for i in range(50)]))
+    if running:
+        instance.start()
+    result = instance.cli_ok("send")
+    assert instance.base.files("") == [] and len(relay.mails) == 50
+    assert running or "50 sent" in result.stdout
+
+
+@pytest.mark.one_identity
+def test_send_ends_when_mails_that_wait_are_taken_away(smailer, make_relay):
+    relay = make_relay(delay=0.3)
+    instance = smailer({FOO: account(relay, connections=1)})
+    instance.base.drop_many(600)
+    wait_for(lambda: instance.status()["queues"][0]["parked"] > 300, 15, "mails that are parked")
+    send = instance.popen(program("smailer"), "-c", instance.conf, "send")
+    instance.wait_for_log("run .* is tried now", "pickup")
+    relay.delay = 0
+    for name in instance.base.files(""):
+        instance.base.path("", name).unlink(missing_ok=True)
+    wait_for(lambda: send.poll() is not None, 20, "the end of the run")
+    assert send.returncode == 0
 
 
 def test_send_with_an_empty_queue(smailer, relay):
