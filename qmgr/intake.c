@@ -14,8 +14,8 @@
 
 #define CLEANUPS_MAX 65
 
-/* Verdicts that may be ahead of their offers: more than all cleanups have room for is a lie. */
-#define UNOFFERED_MOST 4096
+/* Verdicts of one cleanup that may be ahead of their offers: more than it has room for is a lie. */
+#define AHEAD_MOST 64
 
 /* Faults are remembered for so many ends of one cleanup that are not known in full yet. */
 #define ENDS 16
@@ -25,6 +25,8 @@
  * channel was read to its end, and master's word. */
 static struct {
     struct job_list jobs;
+    struct job_list ahead; /* verdicts whose offer is yet to come; nobody else's offer finds them */
+    uint32_t ahead_count;
     uint32_t left; /* so many channels were read to their end */
     uint32_t gone; /* so many ends master told of */
     uint32_t ended; /* so many are known in full */
@@ -34,8 +36,46 @@ static struct {
 void
 intake_open(void)
 {
-    for (size_t i = 0; i < CLEANUPS_MAX; i++)
+    for (size_t i = 0; i < CLEANUPS_MAX; i++) {
         TAILQ_INIT(&cleanups[i].jobs);
+        TAILQ_INIT(&cleanups[i].ahead);
+    }
+}
+
+static struct job *
+find_ahead(uint32_t instance, uint64_t number)
+{
+    struct job *job;
+
+    TAILQ_FOREACH(job, &cleanups[instance].ahead, at_cleanup)
+    {
+        if (job->number == number)
+            return job;
+    }
+    return NULL;
+}
+
+/* Takes the verdict that cleanup INSTANCE gave on the job already; NULL where it did not. */
+static struct job *
+take_ahead(uint32_t instance, uint64_t number)
+{
+    struct job *job = find_ahead(instance, number);
+
+    if (job == NULL)
+        return NULL;
+    TAILQ_REMOVE(&cleanups[instance].ahead, job, at_cleanup);
+    cleanups[instance].ahead_count--;
+    return job;
+}
+
+struct job *
+intake_take_trial(uint64_t number)
+{
+    struct job *job = NULL;
+
+    for (uint32_t i = 0; i < CLEANUPS_MAX && job == NULL; i++)
+        job = take_ahead(i, number);
+    return job;
 }
 
 static void
@@ -78,11 +118,14 @@ intake_handle_offer(struct channel *from, const struct message *message)
             offer->job);
         return;
     }
-    job = job_get(offer->job);
-    if (job->offered) {
+    if (job_find(offer->job) != NULL) {
         log_error("%s offers job %" PRIu64 " twice", role_name(channel_peer(from)), offer->job);
         return;
     }
+    job = take_ahead(offer->cleanup, offer->job);
+    if (job == NULL)
+        job = job_new(offer->job);
+    job_enter(job);
     job_take_offer(job, bases_get(offer->queue), offer);
     base_note_job(job->base, job->identity.size);
     if (offer->unparked > 0)
@@ -110,28 +153,61 @@ intake_handle_unparked(struct channel *from, const struct message *message)
         parking_note_unparked(base, message->unparked.account, message->unparked.count);
 }
 
+/* True where cleanup INSTANCE may judge the job, which is JOB where it was offered already. */
+static bool
+may_judge(uint32_t instance, const struct message_verdict *verdict, const struct job *job)
+{
+    if (instance >= CLEANUPS_MAX || verdict->verdict > VERDICT_FAILED)
+        return false;
+    if (job == NULL)
+        return cleanups[instance].ahead_count < AHEAD_MOST &&
+               find_ahead(instance, verdict->job) == NULL;
+    return !job->judged && (job->base == NULL || job->cleanup == instance);
+}
+
+static void
+keep_ahead(uint32_t instance, const struct message_verdict *verdict)
+{
+    struct job *job = job_new(verdict->job);
+
+    job_take_verdict(job, verdict);
+    TAILQ_INSERT_TAIL(&cleanups[instance].ahead, job, at_cleanup);
+    cleanups[instance].ahead_count++;
+}
+
 void
 intake_handle_verdict(struct channel *from, const struct message *message)
 {
     const struct message_verdict *verdict = &message->verdict;
-    struct job *job = job_get(verdict->job);
+    struct job *job = job_find(verdict->job);
 
-    if (job->judged || verdict->verdict > VERDICT_FAILED ||
-        (job->offered && job->base != NULL && job->cleanup != channel_instance(from)) ||
-        job_count_unoffered() > UNOFFERED_MOST) {
+    if (!may_judge(channel_instance(from), verdict, job)) {
         log_error("cleanup[%u]: a verdict on job %" PRIu64 ", which it does not have",
             channel_instance(from), verdict->job);
         message_discard(message);
-        if (!job->offered && !job->judged)
-            job_free(job);
+        return;
+    }
+    if (job == NULL) {
+        keep_ahead(channel_instance(from), verdict);
         return;
     }
     leave_cleanup(job);
     job_take_verdict(job, verdict);
-    if (job->number & JOB_TRIAL)
+    if (job->base == NULL)
         trial_judged(job);
-    else if (job->offered)
+    else
         schedule_job(job);
+}
+
+/* What a cleanup that ended said of jobs that nobody offered: an offer that still comes is not
+ * taken. */
+static void
+drop_ahead(uint32_t instance)
+{
+    struct job *job;
+
+    while ((job = TAILQ_FIRST(&cleanups[instance].ahead)) != NULL)
+        job_free(take_ahead(instance, job->number));
 }
 
 /* The job that the cleanup was at gets the strike, if it was a fault; the others are offered again.
@@ -142,6 +218,7 @@ end_incarnation(uint32_t instance, uint32_t incarnation)
     bool fault = cleanups[instance].fault[incarnation % ENDS];
     struct job *job = TAILQ_FIRST(&cleanups[instance].jobs);
 
+    drop_ahead(instance);
     while (job != NULL) {
         struct job *after = TAILQ_NEXT(job, at_cleanup);
 

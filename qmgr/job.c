@@ -17,7 +17,6 @@ LIST_HEAD(job_chain, job);
 
 static struct {
     struct job_chain chains[TABLE_SIZE];
-    size_t unoffered;
 } jobs;
 
 static struct job_chain *
@@ -40,27 +39,28 @@ job_find(uint64_t number)
 }
 
 struct job *
-job_get(uint64_t number)
+job_new(uint64_t number)
 {
-    struct job *job = job_find(number);
+    struct job *job = memory_new(1, sizeof(*job));
 
-    if (job != NULL)
-        return job;
-    job = memory_new(1, sizeof(*job));
     job->number = number;
     job->content = -1;
     job->encoded = -1;
-    jobs.unoffered++;
-    LIST_INSERT_HEAD(chain_of(number), job, same_hash);
     return job;
+}
+
+void
+job_enter(struct job *job)
+{
+    job->entered = true;
+    LIST_INSERT_HEAD(chain_of(job->number), job, same_hash);
 }
 
 void
 job_free(struct job *job)
 {
-    LIST_REMOVE(job, same_hash);
-    if (!job->offered)
-        jobs.unoffered--;
+    if (job->entered)
+        LIST_REMOVE(job, same_hash);
     if (job->content >= 0)
         close(job->content);
     if (job->encoded >= 0)
@@ -76,10 +76,18 @@ job_free(struct job *job)
     free(job);
 }
 
-size_t
-job_count_unoffered(void)
+/* The id tells when the mail was written, which the verdict says, or else its file does. Both
+ * halves are needed, in whatever order they come. */
+static void
+set_id(struct job *job)
 {
-    return jobs.unoffered;
+    int64_t written =
+        job->written != 0 ? job->written : job->identity.mtime_ns / INT64_C(1000000000);
+
+    if (job->base != NULL)
+        mail_id_format(job->id, sizeof(job->id), (time_t)written, job->hash);
+    else
+        snprintf(job->id, sizeof(job->id), "test");
 }
 
 void
@@ -88,9 +96,6 @@ job_take_offer(struct job *job, struct base *base, const struct message_offer *o
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
-    if (!job->offered)
-        jobs.unoffered--;
-    job->offered = true;
     job->base = base;
     job->identity.place = (enum mail_state)offer->state;
     strlcpy(job->identity.name, offer->name, sizeof(job->identity.name));
@@ -109,16 +114,7 @@ job_take_offer(struct job *job, struct base *base, const struct message_offer *o
     job->arrived_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
     if (offer->problem[0] != '\0')
         job->problem = memory_copy_text(offer->problem);
-    mail_id_format(job->id, sizeof(job->id), (time_t)(offer->mtime_ns / 1000000000), job->hash);
-}
-
-void
-job_note_trial(struct job *job)
-{
-    if (!job->offered)
-        jobs.unoffered--;
-    job->offered = true;
-    snprintf(job->id, sizeof(job->id), "test");
+    set_id(job);
 }
 
 void
@@ -142,9 +138,9 @@ job_take_verdict(struct job *job, const struct message_verdict *verdict)
     if (verdict->details.size > 0)
         memcpy(job->details, verdict->details.data, verdict->details.size);
     job->details_size = verdict->details.size;
-    if (job->offered && verdict->time != 0)
-        mail_id_format(job->id, sizeof(job->id), (time_t)verdict->time, job->hash);
-    if (base_is_mqueue(job->base) || !job->offered)
+    job->written = verdict->time;
+    set_id(job);
+    if (base_is_mqueue(job->base) || job->base == NULL)
         mqueue_note_problems(job, &verdict->problems);
 }
 

@@ -34,7 +34,7 @@ struct job {
     TAILQ_ENTRY(job) at_cleanup; /* in the order of the offers */
     uint64_t number;
     enum job_phase phase;
-    bool offered;
+    bool entered; /* in the table of those in hand */
     bool judged;
     bool waits_at_cleanup; /* in the list of its cleanup */
 
@@ -54,6 +54,7 @@ struct job {
     /* from the verdict */
     enum parse_verdict verdict;
     uint32_t flags;
+    int64_t written; /* s since 1970: fld_time; 0: not known */
     char *sender;
     char *recipients; /* each with its NUL */
     size_t recipients_size;
@@ -84,8 +85,11 @@ struct job {
 
 TAILQ_HEAD(job_list, job);
 
-/* The job with that number, made where there is none. */
-struct job *job_get(uint64_t number);
+/* A new one, which is not in hand yet. */
+struct job *job_new(uint64_t number);
+
+/* From now on it is: job_find() finds it. */
+void job_enter(struct job *job);
 
 /* NULL where there is none. */
 struct job *job_find(uint64_t number);
@@ -96,13 +100,7 @@ void job_free(struct job *job);
 void job_take_offer(struct job *job, struct base *base, const struct message_offer *offer);
 void job_take_verdict(struct job *job, const struct message_verdict *verdict);
 
-/* The job is control's own: nothing but its verdict is to come. */
-void job_note_trial(struct job *job);
-
 /* "<boo@example.com>, <…>", as the log shows recipients; returns TARGET. */
 char *job_format_recipients(const struct job *job, char *target, size_t size);
-
-/* Jobs whose offer has not come yet: no more than cleanups have room for, else one of them lies. */
-size_t job_count_unoffered(void);
 
 #endif

@@ -352,6 +352,16 @@ serve(struct account *account)
         worker_deliver(worker, job);
 }
 
+/* What no worker has goes back as it was; what one has is finished. */
+static void
+release(struct account *account)
+{
+    struct job *job;
+
+    while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
+        finish_untouched(job, JOB_AGAIN, 0);
+}
+
 static void
 check_drained(void)
 {
@@ -376,7 +386,9 @@ on_soon(evutil_socket_t descriptor, short what, void *context)
     (void)context;
     schedule.planned = false;
     for (uint32_t i = 0; (account = accounts_get(i)) != NULL; i++) {
-        if (account->queued > 0)
+        if (schedule.draining)
+            release(account); /* what a connection that broke gave back */
+        else if (account->queued > 0)
             serve(account);
     }
     if (!schedule.draining)
@@ -420,16 +432,6 @@ schedule_begin_run(uint32_t run, bool force, const char *sender)
     strlcpy(schedule.run_sender, sender, sizeof(schedule.run_sender));
     for (uint32_t i = 0; force && (account = accounts_get(i)) != NULL; i++)
         health_probe_now(&account->health);
-}
-
-/* What no worker has goes back as it was; what one has is finished. */
-static void
-release(struct account *account)
-{
-    struct job *job;
-
-    while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
-        finish_untouched(job, JOB_AGAIN, 0);
 }
 
 void

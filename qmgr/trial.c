@@ -4,6 +4,7 @@
 #include "lib/log.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
+#include "qmgr/intake.h"
 #include "qmgr/schedule.h"
 #include "qmgr/show.h"
 #include "qmgr/trial.h"
@@ -82,12 +83,14 @@ trial_handle(struct channel *from, const struct message *message)
     struct job *job;
 
     (void)from;
-    if ((message->try.job & JOB_TRIAL) == 0) {
+    if ((message->try.job & JOB_TRIAL) == 0 || job_find(message->try.job) != NULL) {
         log_error("control asks to try job %lu, which is not its own", message->try.job);
         return;
     }
-    job = job_get(message->try.job);
-    job_note_trial(job);
+    job = intake_take_trial(message->try.job);
+    if (job == NULL)
+        job = job_new(message->try.job);
+    job_enter(job);
     if (job->judged)
         begin(job);
 }
@@ -95,8 +98,7 @@ trial_handle(struct channel *from, const struct message *message)
 void
 trial_judged(struct job *job)
 {
-    if (job->offered)
-        begin(job);
+    begin(job);
 }
 
 void

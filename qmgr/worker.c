@@ -341,7 +341,7 @@ worker_handle_result(struct channel *from, const struct message *message)
         .relay = worker->relay,
         .logged = true};
 
-    if (job == NULL || job->worker != worker) {
+    if (job == NULL || job->worker != worker || job->phase != PHASE_DELIVERING) {
         log_error("worker %u: a result for job %" PRIu64 ", which it does not have", worker->number,
             result->job);
         return;
