@@ -261,8 +261,14 @@ void
 database_query(struct database *database, const char *sql, int count, const char *const *parameters,
     database_answer answer_function, void *context)
 {
-    struct query *query = memory_new(1, sizeof(*query));
+    struct query *query;
 
+    if (database->connection == NULL) {
+        if (answer_function != NULL)
+            answer_function(context, NULL);
+        return;
+    }
+    query = memory_new(1, sizeof(*query));
     query->answer = answer_function;
     query->context = context;
     query->since = now_monotonic_ms();

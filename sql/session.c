@@ -93,16 +93,17 @@ session_table(void)
     return session.table;
 }
 
+/* Already false while a broken connection's queries are answered. */
 bool
 session_serves(void)
 {
-    return session.registered;
+    return session.registered && database_is_up(session.database);
 }
 
 int64_t
 session_age(void)
 {
-    return session.registered ? now_monotonic_ms() - session.since : 0;
+    return session_serves() ? now_monotonic_ms() - session.since : 0;
 }
 
 const char *
@@ -273,7 +274,7 @@ on_renew(evutil_socket_t descriptor, short what, void *context)
     (void)descriptor;
     (void)what;
     (void)context;
-    if (!session.registered)
+    if (!session_serves())
         return;
     snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
     session.asked = now_monotonic_ms();
