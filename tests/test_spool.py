@@ -640,15 +640,13 @@ def test_names_of_a_list_may_be_taken(smailer, relay):
     assert sorted(mail.text.strip() for mail in relay.mails) == ["a0", "a1", "b0", "b1"]
 
 
-def test_ten_thousand_items_in_seconds(smailer, make_relay):
+def test_ten_thousand_items_in_one_list(smailer, make_relay):
     relay = make_relay()
     relay.down()
     instance = smailer({FOO: relay}, log_level="info")
     base = instance.base
-    start = time.monotonic()
     base.put(document(*[item(topic=str(n)) for n in range(10000)]), "list.xml")
     instance.wait_for_count(base, "defer", 10000, 60)
-    assert time.monotonic() - start < 20
     assert base.files("") == [] and base.files("drop") == [] and base.leftovers() == []
 
 
