@@ -42,8 +42,8 @@ void database_close(struct database *database);
 /* The same, and lost() is called. */
 void database_fail(struct database *database, const char *reason);
 
-/* Sends SQL with COUNT parameters (NULL: NULL), as text. ANSWER may be NULL. Only while it is up.
- */
+/* Sends SQL with COUNT parameters (NULL: NULL), as text. ANSWER may be NULL. Where
+ * there is no connection, it is answered at once. */
 void database_query(struct database *database, const char *sql, int count,
     const char *const *parameters, database_answer answer, void *context);
 
