@@ -12,6 +12,7 @@
 static struct {
     struct account *accounts;
     uint32_t count;
+    TAILQ_HEAD(, account) turns;
 } all;
 
 void
@@ -21,6 +22,7 @@ accounts_open(void)
 
     all.count = (uint32_t)configuration->account_count;
     all.accounts = memory_new(all.count, sizeof(*all.accounts));
+    TAILQ_INIT(&all.turns);
     for (uint32_t i = 0; i < all.count; i++) {
         struct account *account = &all.accounts[i];
 
@@ -29,6 +31,7 @@ accounts_open(void)
         account->limits = (struct quota_limits){account->settings->mails_per_minute,
             account->settings->mails_per_day, account->settings->delay};
         concurrency_init(&account->concurrency, account->settings->connections);
+        TAILQ_INSERT_TAIL(&all.turns, account, in_turns);
         TAILQ_INIT(&account->ring);
         TAILQ_INIT(&account->suspects);
         TAILQ_INIT(&account->workers);
@@ -39,6 +42,25 @@ struct account *
 accounts_get(uint32_t number)
 {
     return number < all.count ? &all.accounts[number] : NULL;
+}
+
+struct account *
+accounts_first(void)
+{
+    return TAILQ_FIRST(&all.turns);
+}
+
+struct account *
+account_after(const struct account *account)
+{
+    return TAILQ_NEXT(account, in_turns);
+}
+
+void
+account_had_turn(struct account *account)
+{
+    TAILQ_REMOVE(&all.turns, account, in_turns);
+    TAILQ_INSERT_TAIL(&all.turns, account, in_turns);
 }
 
 struct account *

@@ -15,6 +15,7 @@
 #include "qmgr/worker.h"
 
 struct account {
+    TAILQ_ENTRY(account) in_turns; /* in the order in which they last got a connection */
     uint32_t number; /* in the configuration's accounts */
     const struct account_settings *settings;
     TAILQ_HEAD(, lane) ring; /* lanes with jobs; the first is the next to be served */
@@ -37,6 +38,13 @@ struct account {
 
 void accounts_open(void);
 struct account *accounts_get(uint32_t number); /* NULL beyond the last */
+
+/* The account that has waited longest for its last connection; and the one after it, or NULL. */
+struct account *accounts_first(void);
+struct account *account_after(const struct account *account);
+
+/* It got a connection: the others' turn comes before its next one. */
+void account_had_turn(struct account *account);
 
 /* The account that SENDER's mails from BASE (NULL: from nowhere, a test) go through. NULL where it
  * has none, or none that BASE may use; REASON (SIZE octets) says which. */

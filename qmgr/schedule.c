@@ -283,6 +283,7 @@ start_workers(struct account *account)
         }
         if (worker_start(account, false) == NULL)
             return;
+        account_had_turn(account);
         connecting++;
     }
 }
@@ -352,6 +353,26 @@ serve(struct account *account)
         worker_deliver(worker, job);
 }
 
+/* Those that have the fewest connections come first, and of these the one that has waited longest:
+ * a place that was freed for it would go to who gave it up else. */
+static void
+serve_all(void)
+{
+    struct account *account;
+    struct account *after;
+    uint32_t most = 0;
+
+    for (uint32_t count = 0; count <= most; count++) {
+        for (account = accounts_first(); account != NULL; account = after) {
+            after = account_after(account);
+            if (account->worker_count > most)
+                most = account->worker_count;
+            if (account->queued > 0 && account->worker_count == count)
+                serve(account);
+        }
+    }
+}
+
 /* What no worker has goes back as it was; what one has is finished. */
 static void
 release(struct account *account)
@@ -360,6 +381,15 @@ release(struct account *account)
 
     while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
         finish_untouched(job, JOB_AGAIN, 0);
+}
+
+static void
+release_all(void)
+{
+    struct account *account;
+
+    for (uint32_t i = 0; (account = accounts_get(i)) != NULL; i++)
+        release(account);
 }
 
 static void
@@ -379,20 +409,16 @@ check_drained(void)
 static void
 on_soon(evutil_socket_t descriptor, short what, void *context)
 {
-    struct account *account;
-
     (void)descriptor;
     (void)what;
     (void)context;
     schedule.planned = false;
-    for (uint32_t i = 0; (account = accounts_get(i)) != NULL; i++) {
-        if (schedule.draining)
-            release(account); /* what a connection that broke gave back */
-        else if (account->queued > 0)
-            serve(account);
-    }
-    if (!schedule.draining)
+    if (schedule.draining) {
+        release_all(); /* what a connection that broke gave back */
+    } else {
+        serve_all();
         parking_refill();
+    }
     bases_grant();
     check_drained();
 }
@@ -437,14 +463,11 @@ schedule_begin_run(uint32_t run, bool force, const char *sender)
 void
 schedule_drain(void)
 {
-    struct account *account;
-
     if (schedule.draining)
         return;
     schedule.draining = true;
     bases_stop_granting();
-    for (uint32_t i = 0; (account = accounts_get(i)) != NULL; i++)
-        release(account);
+    release_all();
     workers_stop_all();
     schedule_soon();
 }

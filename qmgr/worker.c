@@ -21,6 +21,12 @@
 /* A mail whose connection broke so often before it was tried is deferred. */
 #define RETURNS_MOST 3
 
+/* Where more accounts have mails than there are places, they take turns of this length. */
+#define TURN_MS 1000
+
+/* A worker that was stopped is done with what it has in this time, or its relay hangs. */
+#define STOP_MS 1000
+
 /* What waits behind a job for longer than this is given to somebody else. */
 #define RECALL_MS 5000
 
@@ -159,7 +165,18 @@ worker_stop(struct worker *worker)
     if (worker->state == WORKER_STOPPING)
         return;
     worker->state = WORKER_STOPPING;
+    worker->stopped_at = clock_monotonic_ms();
     service_send(worker->channel, &(struct message){.type = MESSAGE_STOP});
+}
+
+/* True where A is the better one to stop. Of two accounts with as many, the one that has had its
+ * place for longer gives it up. */
+static bool
+is_better_spare(const struct worker *a, const struct worker *b)
+{
+    if (a->account->worker_count != b->account->worker_count)
+        return a->account->worker_count > b->account->worker_count;
+    return a->started_at < b->started_at;
 }
 
 struct worker *
@@ -167,17 +184,20 @@ workers_find_spare(uint32_t own)
 {
     struct worker *worker;
     struct worker *spare = NULL;
+    int64_t now = clock_monotonic_ms();
 
     LIST_FOREACH(worker, &all.workers, in_all)
     {
-        if (worker->state == WORKER_STOPPING)
+        if (worker->state == WORKER_STOPPING && now - worker->stopped_at < STOP_MS)
             return NULL; /* a place comes free already */
         if (worker->state != WORKER_UP || worker->verbose)
             continue;
         if (worker->in_hand == 0 && worker->account->queued == 0)
             return worker;
-        if (worker->account->worker_count > own + 1 &&
-            (spare == NULL || worker->account->worker_count > spare->account->worker_count))
+        if (worker->account->worker_count <= own + 1 &&
+            (own > 0 || now - worker->started_at < TURN_MS))
+            continue;
+        if (spare == NULL || is_better_spare(worker, spare))
             spare = worker;
     }
     return spare;

@@ -40,6 +40,7 @@ struct worker {
     int64_t head_since; /* ms, monotonic: when its first job came to be the first */
     bool hung; /* jobs were recalled from behind another: it gets one at a time */
     int64_t started_at; /* ms, monotonic */
+    int64_t stopped_at; /* the same */
     int64_t idle_since; /* ms, monotonic; 0: it has jobs */
     char relay[321];
 };
@@ -59,7 +60,8 @@ void worker_deliver(struct worker *worker, struct job *job);
 void worker_stop(struct worker *worker);
 
 /* The one that is stopped when another account needs its place: idle, or of the account that has
- * the most. NULL where none is to spare for an account that has OWN workers. */
+ * the most, or, for one that has none, of the account whose turn was long enough. NULL where none
+ * is to spare for an account that has OWN workers. */
 struct worker *workers_find_spare(uint32_t own);
 
 /* Stops those that were idle for longer than their account allows, or all that are. */

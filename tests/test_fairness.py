@@ -89,3 +89,27 @@ def test_older_mails_go_first(smailer, make_relay):
     instance.start()
     relay.wait(3)  # no more than the window sees
     assert [mail.subject for mail in relay.mails] == ["03", "17", "42"]
+
+
+@pytest.mark.one_identity
+def test_a_backlog_that_has_all_connections_makes_room(smailer, slow_relay, relay):
+    """As many workers as the slow account may have: it gives one up, once for each single mail."""
+    instance = smailer({FOO: account(slow_relay, connections=4), BAR: account(relay)},
+                       programs={"smtp": {"instances": 4}})
+    instance.base.drop_many(2000)
+    slow_relay.wait(50)
+    for number in range(4):
+        assert arrival(instance.base, relay, f"single{number}@example.org", sender=BAR) < 2
+    assert slow_relay.connections < 40
+
+
+@pytest.mark.one_identity
+def test_more_accounts_than_workers_take_turns(smailer, make_relay, relay):
+    slow = make_relay(delay=0.2)
+    busy = [f"busy{number}@example.com" for number in range(4)]
+    instance = smailer({**{each: account(slow, connections=1) for each in busy}, BAR: account(relay)},
+                       programs={"smtp": {"instances": len(busy)}})
+    for each in busy:
+        instance.base.drop_many(100, prefix=each, sender=each)
+    slow.wait(8)
+    assert arrival(instance.base, relay, "single@example.org", sender=BAR) < 5
