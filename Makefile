@@ -138,16 +138,19 @@ tidy:
 users:
 	conf/make-users
 
-# sendmail and mailq are one program, and there only once it is built. What the administrator wrote
-# in SYSCONFDIR stays.
+# sendmail and mailq are names of smailer. The names that programs call it by are only taken where
+# they are free: another mail system's stay, as does what the administrator wrote in SYSCONFDIR.
+SENDMAIL_LINKS ?= /usr/sbin/sendmail /usr/lib/sendmail
 INSTALL ?= install
 install: all
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBEXECDIR) $(CONFDIR) $(SYSCONFDIR)/init.d $(SYSCONFDIR)/logrotate.d $(UNITDIR))
 	$(INSTALL) -m 755 $(O)/bin/smailer-master $(DESTDIR)$(SBINDIR)/
 	$(INSTALL) -m 755 $(O)/bin/smailer $(DESTDIR)$(BINDIR)/
 	$(INSTALL) -m 755 $(O)/libexec/smailer-* $(DESTDIR)$(LIBEXECDIR)/
-	if [ -e $(O)/bin/sendmail ]; then $(INSTALL) -m 755 $(O)/bin/sendmail $(DESTDIR)$(SBINDIR)/ && \
-	  ln -sf $(SBINDIR)/sendmail $(DESTDIR)$(BINDIR)/mailq; fi
+	ln -sf $(BINDIR)/smailer $(DESTDIR)$(SBINDIR)/sendmail
+	ln -sf smailer $(DESTDIR)$(BINDIR)/mailq
+	for link in $(SENDMAIL_LINKS); do [ -e $(DESTDIR)$$link ] || [ -L $(DESTDIR)$$link ] || \
+	  { $(INSTALL) -d $(DESTDIR)$${link%/*} && ln -s $(SBINDIR)/sendmail $(DESTDIR)$$link; } || exit 1; done
 	for file in main.cf master.cf accounts.cf; do [ -e $(DESTDIR)$(CONFDIR)/$$file ] || \
 	  $(INSTALL) -m 600 conf/$$file $(DESTDIR)$(CONFDIR)/; done
 	$(INSTALL) -m 755 conf/smailer.init $(DESTDIR)$(SYSCONFDIR)/init.d/smailer

@@ -87,6 +87,7 @@ submission_prepare(void)
     for (size_t i = 0; i < configuration->account_count; i++) {
         const struct account_settings *account = &configuration->accounts[i];
 
+        permissions[i].everybody = account->uids.count == 0;
         for (size_t j = 0; j < account->uids.count; j++)
             permit(&permissions[i], account->address, account->uids.texts[j]);
     }

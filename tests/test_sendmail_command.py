@@ -1,0 +1,422 @@
+"""sendmail and mailq: what administrators and programs call, and what they see."""
+
+import fcntl
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness import identity as identities
+from harness.mqueue import Mqueue
+from harness.process import wait_for
+from harness.smailer import PROJECT, program
+
+TRANSCRIPTS = PROJECT / "tests/data/mailq"
+SHOWN = "/var/spool/mqueue"
+FOO = "foo@example.com"
+QUEUES = {"01": None, "02": "02-one", "03": "03-several", "03b": "03-several", "05": "03-several",
+          "05c": "03-several", "07": "07-quarantined-and-lost", "08": "08-no-control-file-and-no-df",
+          "10": "10-unprintable-and-long-status", "11": "11-per-recipient-status"}
+
+
+class Sendmail:
+    """An instance with a queue of sendmail's, and the commands on it."""
+
+    def __init__(self, instance, **settings):
+        self.instance = instance
+        self.mqueue = Mqueue(instance.identity, instance.root / "mqueue")
+        instance.sections.append(self.mqueue.section(hostname="host.example.org", **settings))
+        instance.configure()
+
+    def __call__(self, *arguments, name="sendmail", zone="UTC", **keywords):
+        return self.instance.run(program(name), "-C", self.instance.conf, *arguments,
+                                 environment=self.instance.environment(TZ=zone), **keywords)
+
+    def mailq(self, *arguments, **keywords):
+        return self(*arguments, name="mailq", **keywords)
+
+    def fill(self, queue):
+        """The files of a queue of the transcripts."""
+        if queue is not None:
+            for path in (TRANSCRIPTS / f"{queue}.queue").iterdir():
+                self.mqueue.write(path.name, path.read_bytes())
+
+    def ids(self, output):
+        """The ids that a listing shows."""
+        return re.findall(r"^ *([0-9A-Za-z]{7,})[ *?X-] ", output, re.M)
+
+    def script(self):
+        """A program that is sendmail with this configuration, for those that want one."""
+        path = self.instance.root / "sendmail"
+        path.write_text(f'#!/bin/sh\nexec {program("sendmail")} -C {self.instance.conf} "$@"\n')
+        path.chmod(0o755)
+        return path
+
+    def stop(self):
+        """Ends the master that -bd started."""
+        for path in (self.instance.root / "run").glob("*.pid"):
+            pid = int(path.read_text().split()[0])
+            os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not path.exists() or not pathlib.Path(f"/proc/{pid}").exists(), 20,
+                     "smailer-master to end")
+
+
+@pytest.fixture
+def sendmail(smailer):
+    made = []
+
+    def make(relay, started=False, settings=None, **main):
+        accounts = relay if isinstance(relay, dict) else {"default": relay}
+        instance = smailer(accounts, {}, started=False, **main)
+        made.append(Sendmail(instance, **(settings or {})))
+        if started:
+            instance.start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def commands_of(transcript):
+    """[(words, output, status)] of a transcript."""
+    text = transcript.read_text(errors="surrogateescape")
+    return [(match[1].split(), match[2], int(match[3])) for match in
+            re.finditer(r"^\$ (.*?)\n((?:.*\n)*?)\[exit (\d+)\]$", text, re.M)]
+
+
+# Listings
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("key", QUEUES)
+def test_listings_are_those_of_sendmail(sendmail, relay, key):
+    [transcript] = TRANSCRIPTS.glob(f"{key}-*.txt")
+    command = sendmail(relay)
+    command.fill(QUEUES[key])
+    for words, expected, status in commands_of(transcript):
+        result = command(*words[1:], name=words[0])
+        assert result.returncode == status, result
+        shown = result.stdout.replace(str(command.mqueue.directory), SHOWN)
+        assert shown == expected, words
+
+
+def test_a_listing_of_the_running_smailer(sendmail, make_relay):
+    relay = make_relay()
+    relay.down()
+    command = sendmail(relay, started=True)
+    id = command.mqueue.put("bob@far.example.net", sender="ann@example.org")
+    wait_for(lambda: command.mqueue.lines(id, "N") == ["1"], 15, "the job to be tried")
+    result = command.mailq()
+    assert result.returncode == 0 and "Deferred" in result.stdout
+    assert command.ids(result.stdout) == [id]
+    assert command.mailq(identity=identities.stranger()).returncode in (77, 78)
+
+
+@pytest.mark.one_identity
+def test_a_locked_job_has_a_star(sendmail, relay):
+    command = sendmail(relay)
+    id = command.mqueue.put("slow@far.example.net")
+    with open(command.mqueue.directory / f"qf{id}") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert f"\n{id}*  " in command.mailq().stdout
+        assert command("-q", "-v", f"-qI{id}").stdout == (
+            f"\nRunning {command.mqueue.directory}/{id} (sequence 1 of 1)\n{id}: locked\n")
+    assert f"\n{id}   " in command.mailq().stdout
+
+
+@pytest.mark.one_identity
+def test_a_queue_that_is_nowhere(sendmail, relay):
+    command = sendmail(relay)
+    for words in (["-bp"], ["-q"], ["-q", "-v"]):
+        result = command(*words, "-oQ/nosuch")
+        assert (result.returncode, result.stdout) == (
+            78, "can not chdir(/nosuch/): No such file or directory\n")
+
+
+# Runs
+
+
+def test_q_tries_everything_now(sendmail, relay):
+    """The guide: sendmail -q, without a value."""
+    command = sendmail(relay)
+    for number in range(3):
+        command.mqueue.put(f"b{number}@far.example.net", attempts=number, last=time.time())
+    result = command("-q")
+    assert (result.returncode, result.stdout) == (0, "")
+    relay.wait(3)
+    wait_for(lambda: command.mqueue.names() == [], 15, "an empty queue")
+
+
+def test_q_v_shows_what_happens(sendmail, make_relay):
+    relay = make_relay(lambda stage, mail, address: "451 4.3.0 Mailbox busy, try later"
+                       if stage == "rcpt" and address.startswith("defer") else None)
+    command = sendmail(relay)
+    id = command.mqueue.put(["bob@far.example.net", "defer1@far.example.net"],
+                            sender="ann@example.org")
+    result = command("-q", "-v")
+    lines = result.stdout.splitlines()
+    host, port = relay.address.split(":")
+    assert result.returncode == 0
+    assert lines[:3] == ["", f"Running {command.mqueue.directory}/{id} (sequence 1 of 1)",
+                         "bob@far.example.net,defer1@far.example.net... Connecting to "
+                         f"[{host}] port {port} via smtp..."]
+    for line in (">>> RCPT TO:<bob@far.example.net>", "451 4.3.0 Mailbox busy, try later",
+                 ">>> DATA", ">>> .", f"Closing connection to [{host}]", ">>> QUIT",
+                 "defer1@far.example.net... Deferred: 451 4.3.0 Mailbox busy, try later"):
+        assert line in lines, line
+    assert any(line.startswith("bob@far.example.net... Sent (") for line in lines)
+    assert command("-q", "-v", "-qRnosuch").stdout == "\n"
+
+
+def test_only_what_is_selected_is_tried(sendmail, relay):
+    """The guide: -qRsally, -qSSTRING, -qISTRING."""
+    command = sendmail(relay)
+    sally = command.mqueue.put("Sally.Smith@far.example.net", sender="geo@x.example.org")
+    other = command.mqueue.put("bob@far.example.net", sender="ann@x.example.org")
+    assert command("-qf", "-qRsally").returncode == 0
+    wait_for(lambda: command.mqueue.names() == [f"df{other}", f"qf{other}"], 15, "one job")
+    assert command("-qf", "-q!Sann").returncode == 0
+    assert command("-qf", f"-qI{sally}").returncode == 0
+    assert command.mqueue.names() == [f"df{other}", f"qf{other}"]
+    assert command("-qf", f"-qI{other}").returncode == 0
+    assert command.mqueue.names() == []
+    assert [mail.recipients[0] for mail in relay.wait(2)] == ["Sally.Smith@far.example.net",
+                                                              "bob@far.example.net"]
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_queue_moved_aside(sendmail, relay, started):
+    """The guide: mv mqueue omqueue; sendmail -oQ/var/spool/omqueue -q; rmdir omqueue."""
+    command = sendmail(relay)
+    for number in range(3):
+        command.mqueue.put(f"b{number}@far.example.net")
+    moved = command.instance.root / "omqueue"
+    command.mqueue.directory.rename(moved)
+    command.mqueue.directory.mkdir(mode=0o700)
+    command.instance.identity.give(command.mqueue.directory)
+    if started:
+        command.instance.start()
+    assert "(3 requests)" in command("-bp", f"-oQ{moved}").stdout
+    assert command(f"-oQ{moved}", "-q").returncode == 0
+    relay.wait(3)
+    wait_for(lambda: not list(moved.iterdir()), 15, "an empty queue")
+    moved.rmdir()
+
+
+@pytest.mark.parametrize("words, output", [
+    (["-q15x"], "Invalid time unit `x'\n"), (["-q15M"], "Invalid time unit `M'\n"),
+    (["-q-5m"], "Invalid -q value\n"), (["-bd", "-q5y"], "550 Invalid time unit `y'\n"),
+    (["-q", "-bt"], "Can not use -q with -bt\n"), (["-q!Gx"], "Can not use -q!G\n")])
+@pytest.mark.one_identity
+def test_mistakes(sendmail, relay, words, output):
+    result = sendmail(relay)(*words)
+    assert (result.returncode, result.stdout) == (64, output)
+
+
+# The daemon
+
+
+@pytest.mark.parametrize("words, seconds", [
+    (["-bd", "-q15"], 900), (["-q15d"], 1296000), (["-q15h"], 54000), (["-q15"], 900)])
+def test_the_daemon_and_its_interval(sendmail, relay, words, seconds):
+    """The guide: sendmail -bd -q15, -q15d, -q15h, -q15; and a second one."""
+    command = sendmail(relay)
+    assert command(*words).returncode == 0
+    [pid_file] = (command.instance.root / "run").glob("*.pid")
+    pid = pid_file.read_text().split()[0]
+    arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    assert arguments[arguments.index(b"--mqueue-interval") + 1] == b"%ds" % seconds
+    second = command("-bd", "-q15")
+    assert second.returncode != 0 and second.stderr == (
+        "The sendmail subsystem is already active. Multiple instances are not supported.\n")
+    command.mqueue.put("bob@far.example.net")
+    relay.wait(1)
+
+
+# Messages
+
+
+MESSAGE = "To: bob@far.example.net\nBcc: carl@far.example.net\nSubject: hello\n\nbody\n.\n..x\n"
+
+
+@pytest.mark.parametrize("started", [False, True])
+def test_a_message_is_on_the_disk(sendmail, make_relay, started):
+    relay = make_relay()
+    relay.down()
+    command = sendmail(relay, started=started)
+    result = command("-t", "-i", "-f", "ann@example.org", "-FAnn Lee", input=MESSAGE)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    [name] = [name for name in command.mqueue.names() if name.startswith("qf")]
+    assert (command.mqueue.directory / f"d{name[1:]}").read_text() == "body\n.\n..x\n"
+    text = command.mqueue.text(name)
+    assert "Bcc" not in text and "\nSann@example.org\n" in text
+    assert text.count("\nRPFD:") == 2
+    assert "H?F?From: Ann Lee <ann@example.org>\n" in text
+    relay.up()
+    assert command("-qf").returncode == 0
+    [mail] = relay.wait(1)
+    assert (mail.sender, mail.recipients) == (
+        "ann@example.org", ["bob@far.example.net", "carl@far.example.net"])
+    for header in ("Date", "Message-Id", "Received", "From"):
+        assert mail.message[header], header
+    assert mail.message["Bcc"] is None and b"body\r\n.\r\n..x\r\n" in mail.content
+
+
+def test_a_dot_ends_the_message(sendmail, relay):
+    command = sendmail(relay, started=True)
+    assert command("bob@far.example.net", input="Subject: s\n\none\n.\ntwo\n").returncode == 0
+    assert b"two" not in relay.wait(1)[0].content
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("words, status", [
+    ([], 64), (["-t"], 64), (["a@"], 65), (["|/bin/sh"], 65), (["-B9BIT", "a@x.org"], 64),
+    (["-h26", "a@x.org"], 69), (["-bs"], 64)])
+def test_messages_that_are_not_taken(sendmail, relay, words, status):
+    command = sendmail(relay)
+    result = command(*words, input="Subject: s\n\nbody\n")
+    assert result.returncode == status and result.stderr + result.stdout != ""
+    assert command.mqueue.names() == []
+
+
+def test_delivery_notices_are_asked_for(sendmail, make_relay):
+    relay = make_relay()
+    relay.down()
+    command = sendmail(relay)
+    assert command("-Nsuccess,delay", "-Rhdrs", "-VENV+2B77", "-B8BITMIME", "bob@far.example.net",
+                   input="Subject: s\n\nza\u017c\n").returncode == 0
+    [name] = [name for name in command.mqueue.names() if name.startswith("qf")]
+    text = command.mqueue.text(name)
+    for line in ("B8BITMIME", "ZENV+2B77", "RPNSD:bob@far.example.net", "F8bdns"):
+        assert f"\n{line}\n" in text, line
+
+
+def test_who_may_send(sendmail, relay):
+    """uids of an account; the kernel says who it is."""
+    from harness.smailer import account
+    stranger = identities.stranger()
+    command = sendmail({"ann@example.org": account(relay, uids=[pwd.getpwuid(stranger.uid).pw_name]),
+                        "root@example.org": account(relay, uids=["root"])}, started=True)
+    command.instance.write_conf("main.cf", command.instance.main_text(), mode=0o644)
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    (command.instance.root / "conf").chmod(0o755)
+    allowed = command("-f", "ann@example.org", "bob@far.example.net", input="\n",
+                      identity=stranger)
+    assert allowed.returncode == 0, allowed
+    refused = command("-f", "root@example.org", "bob@far.example.net", input="\n",
+                      identity=stranger)
+    assert refused.returncode == 77 and "uids" in refused.stderr
+    assert relay.wait(1)[0].sender == "ann@example.org"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+def test_the_drop_directory(sendmail, relay):
+    """Where nobody runs, a message of a user waits for the next start, which knows its owner."""
+    from harness.smailer import account
+    stranger = identities.stranger()
+    command = sendmail({"ann@example.org": account(relay),
+                        "root@example.org": account(relay, uids=["root"])}, started=True)
+    command.instance.write_conf("main.cf", command.instance.main_text(), mode=0o644)
+    (command.instance.root / "conf").chmod(0o755)
+    command.instance.stop()
+    drop = command.instance.root / "state/maildrop"
+    assert drop.stat().st_mode & 0o7777 == 0o3733
+    for sender in ("ann@example.org", "root@example.org"):
+        result = command("-f", sender, "bob@far.example.net", input="Subject: dropped\n\n",
+                         identity=stranger)
+        assert result.returncode == 0, result
+    assert {path.stat().st_uid for path in drop.iterdir()} == {stranger.uid}
+    command.instance.start()
+    assert relay.wait(1)[0].sender == "ann@example.org"
+    wait_for(lambda: not list(drop.iterdir()), 15, "an empty drop directory")
+    command.instance.wait_for_log("uids", "qmgr")
+    assert len(relay.mails) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a file system of its own")
+def test_a_full_disk(sendmail, relay):
+    command = sendmail(relay)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "none",
+                              command.mqueue.directory], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        command.instance.identity.give(command.mqueue.directory)
+        result = command("bob@far.example.net", input="Subject: s\n\n" + "x" * 200000 + "\n")
+        assert result.returncode == 75, result
+        assert command.mqueue.names() == []
+    finally:
+        subprocess.run(["umount", "-l", command.mqueue.directory], check=True)
+
+
+# The programs that call it
+
+
+def deliver(command, relay, *words, input=None, environment=None):
+    result = command.instance.run(*words, input=input,
+                                  environment=command.instance.environment(**(environment or {})))
+    assert result.returncode == 0, result
+    return relay.wait(1)[0]
+
+
+def test_cron(sendmail, relay):
+    """The command line of Debian's cron."""
+    command = sendmail(relay, started=True, settings={"local_to": "admin@far.example.net"})
+    mail = deliver(command, relay, command.script(), "-FCronDaemon", "-i", "-B8BITMIME", "-oem",
+                   "root", input="From: root (Cron Daemon)\nTo: root\nSubject: Cron\n"
+                   "Content-Type: text/plain; charset=UTF-8\n\nza\u017c\n")
+    assert mail.recipients == ["admin@far.example.net"] and mail.subject == "Cron"
+
+
+def test_a_pipe_as_php_opens_it(sendmail, relay):
+    command = sendmail(relay, started=True)
+    mail = deliver(command, relay, "sh", "-c", f"exec {command.script()} -t -i",
+                   input="To: bob@far.example.net\r\nSubject: php\r\n\r\nline\r\n.\r\nend\r\n")
+    assert mail.subject == "php" and mail.content.endswith(b"line\r\n.\r\nend\r\n")
+
+
+def test_subprocess_of_python(sendmail, relay):
+    command = sendmail(relay, started=True)
+    mail = deliver(command, relay, "/usr/bin/python3", "-c",
+                   "import subprocess, sys\n"
+                   "from email.message import EmailMessage\n"
+                   "mail = EmailMessage()\n"
+                   "mail['To'], mail['From'], mail['Subject'] = 'b@x.org', 'a@x.org', 'za\u017c'\n"
+                   "mail.set_content('za\u017c\\n')\n"
+                   "subprocess.run([sys.argv[1], '-oi', '-f', 'a@x.org', 'b@x.org'],\n"
+                   "               input=mail.as_bytes(), check=True)\n", command.script())
+    assert (mail.sender, mail.subject, mail.text) == ("a@x.org", "za\u017c", "za\u017c\n")
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/lib/git-core/git-send-email").exists(),
+                    reason="git send-email is not installed")
+def test_git_send_email(sendmail, relay):
+    command = sendmail(relay, started=True)
+    root = command.instance.root / "git"
+    root.mkdir()
+    if os.geteuid() == 0:
+        os.chown(root, command.instance.identity.uid, command.instance.identity.gid)
+    script = (f"cd {root} && git init -q . && git config user.email a@x.org && "
+              "git config user.name A && echo x >f && git add f && git commit -qm change && "
+              f"git format-patch -q -1 --root && git send-email --quiet --confirm=never "
+              f"--smtp-server={command.script()} --from=a@x.org --to=b@x.org "
+              "--suppress-cc=all *.patch")
+    mail = deliver(command, relay, "sh", "-c", script)
+    assert mail.subject == "[PATCH] change" and mail.recipients == ["b@x.org"]
+
+
+@pytest.mark.skipif(shutil.which("mail.mailutils") is None, reason="mailutils is not installed")
+def test_mail_of_mailutils(sendmail, relay):
+    command = sendmail(relay, started=True)
+    mail = deliver(command, relay, "mail.mailutils", "-E",
+                   f"set sendmail=sendmail:{command.script()}", "-s", "hello", "-r", "a@x.org",
+                   "b@x.org", input="body\n")
+    assert (mail.recipients, mail.subject) == (["b@x.org"], "hello")
