@@ -222,7 +222,7 @@ schedule_refused(struct account *account)
     uint32_t up = 0;
 
     TAILQ_FOREACH(worker, &account->workers, in_account)
-    up += worker->state == WORKER_UP;
+    up += worker->state != WORKER_STOPPING && !worker->verbose;
     if (up == 0)
         return false;
     if (concurrency_note_refusal(&account->concurrency, up, clock_monotonic_ms()))

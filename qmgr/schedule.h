@@ -16,7 +16,8 @@ void schedule_soon(void);
 /* A job is whole (offered and judged): what is to become of it? */
 void schedule_job(struct job *job);
 
-/* The relay refused a connection of the account's, or ended one. False where no other is up. */
+/* The relay refused a connection of the account's, or ended one, which does not count any more.
+ * False where no other is up, or may come to be. */
 bool schedule_refused(struct account *account);
 
 /* The account's relay could not be reached, or refused the login. */

@@ -274,10 +274,13 @@ worker_handle_link_up(struct channel *from, const struct message *message)
     if (worker->state == WORKER_CONNECTING)
         worker->state = WORKER_UP;
     worker->was_up = true;
+    worker->told = true;
     worker->idle_since = clock_monotonic_ms();
-    if (worker->account->health.down)
+    if (worker->account->health.down) {
+        concurrency_init(&worker->account->concurrency, worker->account->settings->connections);
         log_info("account %s: relay %s is well again", worker->account->settings->address,
             worker->relay);
+    }
     health_note_success(&worker->account->health);
     if (worker->verbose)
         trial_link_up(worker);
@@ -313,6 +316,7 @@ worker_handle_link_failed(struct channel *from, const struct message *message)
         .relay = failed->relay};
     bool was_up = worker->was_up;
 
+    worker->told = true;
     worker->state = WORKER_STOPPING;
     while (!TAILQ_EMPTY(&worker->jobs))
         give_back(TAILQ_FIRST(&worker->jobs), &attempt);
@@ -340,7 +344,7 @@ learn(struct worker *worker, const struct attempt *attempt)
     struct account *account = worker->account;
 
     if (attempt->code == 421 && worker->state == WORKER_UP) {
-        worker->state = WORKER_CONNECTING; /* it is not one of those that are up */
+        worker->state = WORKER_STOPPING; /* it is not one of those that are up */
         schedule_refused(account);
         worker->state = WORKER_UP;
     } else if (was_taken(attempt)) {
@@ -425,6 +429,8 @@ settle(struct worker *worker)
         trial_link_failed(worker, &DIED);
         show_end(worker);
     }
+    } else if (worker->lost) {
+        schedule_connection_failed(worker->account, &DIED);
     LIST_REMOVE(worker, in_all);
     TAILQ_REMOVE(&worker->account->workers, worker, in_account);
     worker->account->worker_count--;
@@ -445,6 +451,7 @@ worker_handle_gone(struct channel *from, const struct message *message)
         log_warn("worker %u of account %s ended: %s", worker->number,
             worker->account->settings->address, message->worker_gone.reason);
     worker->gone = true;
+    worker->lost = !worker->told && message->worker_gone.reason[0] != '\0';
     worker->fault = message->worker_gone.fault != 0;
     worker->state = WORKER_STOPPING;
     settle(worker);

@@ -36,6 +36,8 @@ struct worker {
     bool was_up;
     bool gone; /* smtp said that it ended */
     bool fault; /* of its own */
+    bool told; /* what its connection came to */
+    bool lost; /* it ended before it could */
     bool verbose; /* it tells its dialogue: a test's */
     int64_t head_since; /* ms, monotonic: when its first job came to be the first */
     bool hung; /* jobs were recalled from behind another: it gets one at a time */

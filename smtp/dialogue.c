@@ -42,7 +42,8 @@ without_secrets(const char *line, size_t *length)
 const char *
 dialogue_said(struct dialogue *dialogue, const char *line, size_t *length)
 {
-    reply_reader_init(&dialogue->reader);
+    if (!dialogue->broken)
+        reply_reader_init(&dialogue->reader);
     for (size_t i = 0; i < sizeof(VERBS) / sizeof(VERBS[0]); i++) {
         size_t width = strlen(VERBS[i].verb);
 

@@ -58,6 +58,12 @@ class LoopServer:
             self.run(listen())
         return self
 
+    def listen_too(self, host):
+        """Accepts connections to the same port of another address, until its end."""
+        async def listen():
+            await self._loop.create_server(self.connect, host=host, port=self.port)
+        self.run(listen())
+
     def down(self):
         """Refuses connections and resets those that are open."""
         async def close():

@@ -50,6 +50,11 @@ class _Session(SMTP):
         if self._counted is None:  # a second time after STARTTLS
             self._counted = transport
             self._relay.opened(transport)
+            if self._relay.bears is not None and self._relay.open > self._relay.bears:
+                self._relay.refused += 1
+                transport.write(b"421 4.7.0 too many connections\r\n")
+                transport.close()
+                return
         super().connection_made(transport)
 
     def connection_lost(self, error):
@@ -64,14 +69,15 @@ class Relay(LoopServer):
 
     stage is "mail", "rcpt" or "content"; mail has what is known by then. DELAY is how many seconds
     the content's end takes, or says so for a mail. USERS = {name: password} demands a login. TLS is "none", "starttls" or
-    "smtps", with CERTIFICATE made by harness.tls.
+    "smtps", with CERTIFICATE made by harness.tls. Connections over MOST are refused with 421.
     """
 
     def __init__(self, answer=None, delay=0, users=None, tls="none", certificate=None,
-                 mechanisms=("PLAIN", "LOGIN", "CRAM-MD5"), delivered=None):
+                 mechanisms=("PLAIN", "LOGIN", "CRAM-MD5"), delivered=None, most=None):
         self.answer = answer or (lambda stage, mail, address: None)
         self.delay = delay
         self.users = users
+        self.bears, self.refused = most, 0
         self.tls = tls
         self.mechanisms = set(mechanisms)
         self.mails = []

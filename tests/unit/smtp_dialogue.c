@@ -107,6 +107,10 @@ what_is_no_smtp_is_noticed(void **state)
     assert_null(dialogue_reply(&dialogue));
     heard(&dialogue, "220 hello\r\n");
     assert_null(dialogue_reply(&dialogue));
+    /* libcurl may say something yet: why it is broken stays known. */
+    said(&dialogue, "EHLO me");
+    assert_true(dialogue.broken);
+    assert_non_null(dialogue.reader.problem);
 }
 
 int
