@@ -81,6 +81,9 @@ struct account_settings {
 #include "lib/config.def"
 };
 
+/* The section of the mqueue in which notices are kept; no section of main.cf can have that name. */
+#define CONFIGURATION_NOTICES ".notices"
+
 struct configuration {
     struct settings settings;
     struct program_settings programs[ROLE_COUNT];

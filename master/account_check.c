@@ -56,6 +56,17 @@ login_check(const struct account_settings *account, struct error *error)
 }
 
 static bool
+notify_check(const struct account_settings *account, struct error *error)
+{
+    const char *notify = account->notify;
+    if (strcmp(notify, "sender") == 0 || strcmp(notify, "none") == 0 ||
+        (strchr(notify, '@') != NULL && strpbrk(notify, " <>,;\"") == NULL))
+        return true;
+    return error_set(
+        error, "notify: \"%s\" is not understood: expected sender, an address, or none", notify);
+}
+
+static bool
 tls_check(const struct account_settings *account, struct error *error)
 {
     char normal[FINGERPRINT_SIZE];
@@ -74,7 +85,8 @@ bool
 account_complete(struct account_settings *account, struct error *error)
 {
     static const uint16_t PORTS[] = {[TLS_STARTTLS] = 587, [TLS_SMTPS] = 465, [TLS_NONE] = 25};
-    bool complete = login_check(account, error) && tls_check(account, error);
+    bool complete = login_check(account, error) && tls_check(account, error) &&
+                    notify_check(account, error);
     if (complete && account->sids.count == 0)
         complete = error_set(error, "sids is empty: expected the bases that may send from it");
     if (complete && account->ca_file[0] != '\0' && access(account->ca_file, R_OK) != 0)

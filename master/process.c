@@ -108,6 +108,27 @@ make_journal_directory(
     }
 }
 
+/* Where qmgr keeps notices and pickup finds them. */
+static void
+make_notices_directory(const struct process *process, const struct supply *supply)
+{
+    const struct configuration *configuration = supply->configuration;
+    struct program_rights rights;
+    struct error error;
+
+    if (process->role != ROLE_PICKUP && process->role != ROLE_QMGR)
+        return;
+    for (size_t i = 0; i < configuration->queue_count; i++) {
+        const struct queue_settings *queue = &configuration->queues[i];
+
+        if (strcmp(queue->section, CONFIGURATION_NOTICES) != 0)
+            continue;
+        if (!program_find_rights(configuration, ROLE_QMGR, &rights, &error) ||
+            !directories_make(queue->path, rights.drop ? &rights.user : NULL, &error))
+            log_warn("notices: %s", error.text);
+    }
+}
+
 /* Forks; the new process's end of the channel is CHANNEL. */
 static bool
 launch(struct process *process, const struct supply *supply, int channel, struct error *error)
@@ -124,6 +145,7 @@ launch(struct process *process, const struct supply *supply, int channel, struct
         return false;
     if (process->role == ROLE_SQL)
         make_journal_directory(process, supply, &start.rights);
+    make_notices_directory(process, supply);
     pid = program_start(&start, error);
     if (pid < 0)
         return false;

@@ -14,6 +14,7 @@
 #include "lib/text.h"
 
 #define SID_MAX 255
+#define NOTICES_EXPIRE (INT64_C(5) * 24 * 3600 * 1000)
 
 /* What names a directory in the kernel. */
 struct identity {
@@ -237,6 +238,31 @@ mqueue_find(struct search *search, const struct section_settings *section)
 static const section_find FIND[SECTION_KIND_COUNT] = {
     [SECTION_SPOOL] = spool_find, [SECTION_SQL] = table_find, [SECTION_MQUEUE] = mqueue_find};
 
+static bool
+notices_are_wanted(const struct configuration *configuration)
+{
+    for (size_t i = 0; i < configuration->account_count; i++)
+        if (strcmp(configuration->accounts[i].notify, "none") != 0)
+            return true;
+    return false;
+}
+
+/* The queue for what is told of mails that have no mqueue of their own. */
+static void
+notices_add(struct configuration *configuration)
+{
+    struct queue_settings *queue = configuration_add_queue(configuration);
+    queue->kind = SECTION_MQUEUE;
+    text_replace(&queue->section, CONFIGURATION_NOTICES);
+    text_replace(&queue->sid, CONFIGURATION_NOTICES);
+    text_replace(&queue->pattern, "*");
+    free(queue->path);
+    queue->path = memory_format("%s/notices", configuration->settings.state_directory);
+    queue->interval = configuration->settings.retry_interval;
+    queue->expire = NOTICES_EXPIRE;
+    hostname_set(&queue->hostname);
+}
+
 void
 queues_find(struct configuration *configuration, bool warn)
 {
@@ -244,6 +270,8 @@ queues_find(struct configuration *configuration, bool warn)
     configuration_clear_queues(configuration);
     for (size_t i = 0; i < configuration->section_count; i++)
         FIND[configuration->sections[i].kind](&search, &configuration->sections[i]);
+    if (notices_are_wanted(configuration))
+        notices_add(configuration);
     free(search.found);
 }
 

@@ -175,6 +175,7 @@ send_offer(struct base *base, struct candidate *candidate, const struct finding 
                                                      .inode = identity->inode,
                                                      .size = identity->size,
                                                      .mtime_ns = identity->mtime_ns,
+                                                     .attempts = finding->record.attempts,
                                                      .order = identity->order[0],
                                                      .problem = finding->problem}});
     base->room--;

@@ -73,7 +73,7 @@ account_choose(const char *sender, const struct base *base, char *reason, size_t
         snprintf(reason, size, "there is no account for the sender %s", sender);
         return NULL;
     }
-    if (base != NULL && !account_allows(settings, base->settings->sid, base->settings->section)) {
+    if (base != NULL && !base_is_internal(base) && !account_allows(settings, base->settings->sid, base->settings->section)) {
         snprintf(reason, size, "the account %s is not for mails of %s/%s (sids)", settings->address,
             base->settings->section, base->settings->sid);
         return NULL;

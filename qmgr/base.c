@@ -68,6 +68,12 @@ base_is_mqueue(const struct base *base)
     return base != NULL && base->settings->kind == SECTION_MQUEUE;
 }
 
+bool
+base_is_internal(const struct base *base)
+{
+    return strcmp(base->settings->section, CONFIGURATION_NOTICES) == 0;
+}
+
 struct channel *
 base_finder(const struct base *base)
 {

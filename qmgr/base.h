@@ -50,6 +50,9 @@ struct base *bases_get(uint32_t number); /* NULL beyond the last */
 /* True where BASE is a queue of sendmail's. */
 bool base_is_mqueue(const struct base *base);
 
+/* True where it is smailer's own, for notices. */
+bool base_is_internal(const struct base *base);
+
 /* Who finds BASE's mails; NULL where that program is not there now. */
 struct channel *base_finder(const struct base *base);
 

@@ -299,6 +299,13 @@ run_strike(struct commit *commit)
     return run_release(commit);
 }
 
+static enum queue_result
+run_notice(struct commit *commit)
+{
+    commit->job->now = clock_now_ms();
+    return submit_notice(commit) ? QUEUE_DONE : QUEUE_FAILED;
+}
+
 void
 commit_job_run(struct commit *commit)
 {
@@ -310,6 +317,7 @@ commit_job_run(struct commit *commit)
         [COMMIT_TAKE] = run_take,
         [COMMIT_RELEASE] = run_release,
         [COMMIT_HOLD] = run_hold,
+        [COMMIT_NOTICE] = run_notice,
     };
 
     memcpy(commit->name, commit->identity.name, sizeof(commit->name));

@@ -230,6 +230,7 @@ static void (*const RUN[COMMIT_KINDS])(struct committer *, struct commit *) = {
     [COMMIT_TAKE] = run_job,
     [COMMIT_RELEASE] = run_job,
     [COMMIT_HOLD] = run_job,
+    [COMMIT_NOTICE] = run_job,
     [COMMIT_SUBMIT] = run_submit,
     [COMMIT_OPEN] = run_open,
     [COMMIT_CLOSE] = run_close,

@@ -33,6 +33,7 @@ enum commit_kind {
     COMMIT_TAKE, /* locks a job of an mqueue; the five above then do what they do there */
     COMMIT_RELEASE, /* lets go of it as it is */
     COMMIT_HOLD, /* and makes it a held one */
+    COMMIT_NOTICE, /* makes a job of a notice about a mail of another queue */
     COMMIT_SUBMIT, /* makes a job of SUBMISSION; its id becomes NAME */
     COMMIT_OPEN, /* opens a queue with KIND_OF_QUEUE and OPTIONS, recovers and sweeps it */
     COMMIT_CLOSE, /* after all that was submitted for the queue before */

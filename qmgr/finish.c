@@ -15,6 +15,7 @@
 #include "qmgr/committer.h"
 #include "qmgr/finish.h"
 #include "qmgr/mqueue.h"
+#include "qmgr/notify.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
 #include "qmgr/submission.h"
@@ -126,10 +127,18 @@ submit(struct job *job, enum commit_kind kind, const char *reason, const struct 
         commit->descriptor = job->content;
         job->content = -1;
     }
-    finish_commit(job, commit);
+    if (!notify_begin(job, commit, attempt))
+        finish_commit(job, commit);
 }
 
-/* Nobody waits for it. */
+void
+finish_alone(struct commit *commit)
+{
+    commit->context = NULL;
+    finish.count++;
+    finish_submit(commit);
+}
+
 void
 finish_release(struct job *job)
 {
@@ -138,10 +147,8 @@ finish_release(struct job *job)
     if (job->taken == NULL)
         return;
     commit = finish_prepare(job, COMMIT_RELEASE, "");
-    commit->context = NULL;
     job->taken = NULL;
-    finish.count++;
-    finish_submit(commit);
+    finish_alone(commit);
 }
 
 void
@@ -314,7 +321,7 @@ end_done(struct job *job, const struct commit *commit)
     else
         log_place(job, commit);
     if (commit->job != NULL) {
-        mqueue_log_notice(job, commit);
+        mqueue_log_notice(commit);
         job->taken = commit->job->taken;
     }
     base_note_problem(job->base, "");
@@ -396,6 +403,8 @@ void
 finish_collect(struct job *job, struct commit *commit)
 {
     finish.count--;
+    if (job == NULL && commit->kind == COMMIT_NOTICE)
+        mqueue_log_notice(commit);
     if (job == NULL || end_commit(job, commit))
         commit_free(commit);
 }

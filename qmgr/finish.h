@@ -48,6 +48,9 @@ void finish_untouched(struct job *job, enum job_end end, int64_t next_try);
 struct commit *finish_prepare(struct job *job, enum commit_kind kind, const char *reason);
 void finish_commit(struct job *job, struct commit *commit);
 
+/* Submits a commit that no job waits for. */
+void finish_alone(struct commit *commit);
+
 /* Lets go of the job of an mqueue, where it is locked. */
 void finish_release(struct job *job);
 

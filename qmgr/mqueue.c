@@ -15,6 +15,7 @@
 #include "qmgr/account.h"
 #include "qmgr/clock.h"
 #include "qmgr/finish.h"
+#include "qmgr/notify.h"
 #include "qmgr/schedule.h"
 
 /* How long a job is left alone that somebody else has locked, */
@@ -27,6 +28,7 @@ struct asked {
     STAILQ_ENTRY(asked) next;
     struct job *job;
     struct commit *commit;
+    struct notice_request *request; /* of a mail that is no job of an mqueue, or NULL */
     uint32_t instance;
 };
 
@@ -260,33 +262,58 @@ fail(struct job *job, struct commit *commit, const char *reason)
     finish_hold(job, commit);
 }
 
-void
-mqueue_ask_notice(struct job *job, struct commit *commit)
+/* It could not be made. A job of an mqueue waits until it can; another mail does not. */
+static void
+give_up(struct asked *asked, const char *reason)
 {
-    const struct notice_request *wanted = commit->job->wanted;
-    uint32_t instance = find_cleanup(job);
-    struct asked *asked;
+    if (asked->request == NULL)
+        fail(asked->job, asked->commit, reason);
+    else
+        notify_made(asked->job, asked->commit, asked->request, -1, 0);
+    free(asked);
+}
 
-    if (instance == UINT32_MAX) {
-        fail(job, commit, "smailer-cleanup is not there");
+static void
+ask(struct asked *asked, const struct notice_request *wanted, const char *hostname)
+{
+    asked->instance = find_cleanup(asked->job);
+    if (asked->instance == UINT32_MAX) {
+        give_up(asked, "smailer-cleanup is not there");
         return;
     }
-    asked = memory_new(1, sizeof(*asked));
-    *asked = (struct asked){.job = job, .commit = commit, .instance = instance};
     STAILQ_INSERT_TAIL(&asked_for, asked, next);
-    job->phase = PHASE_NOTICE;
-    service_send(service_peer(ROLE_CLEANUP, instance),
+    asked->job->phase = PHASE_NOTICE;
+    service_send(service_peer(ROLE_CLEANUP, asked->instance),
         &(struct message){.type = MESSAGE_NOTICE,
-            .notice = {.job = job->number,
+            .notice = {.job = asked->job->number,
                 .full = wanted->full,
                 .created = wanted->created,
                 .expires = wanted->expires,
                 .queue_id = wanted->queue_id,
                 .sender = wanted->sender,
-                .hostname = job->base->settings->hostname,
+                .hostname = hostname,
                 .envelope_id = wanted->envelope_id,
                 .recipients = {wanted->recipients, wanted->size},
-                .content = job->content}});
+                .content = asked->job->content}});
+}
+
+void
+mqueue_ask_notice(struct job *job, struct commit *commit)
+{
+    struct asked *asked = memory_new(1, sizeof(*asked));
+
+    *asked = (struct asked){.job = job, .commit = commit};
+    ask(asked, commit->job->wanted, job->base->settings->hostname);
+}
+
+void
+mqueue_ask(
+    struct job *job, struct commit *commit, struct notice_request *request, const char *hostname)
+{
+    struct asked *asked = memory_new(1, sizeof(*asked));
+
+    *asked = (struct asked){.job = job, .commit = commit, .request = request};
+    ask(asked, request, hostname);
 }
 
 static struct asked *
@@ -302,12 +329,25 @@ find_asked(uint64_t number)
     return NULL;
 }
 
+static void
+take_notice(struct asked *asked, const struct message_notice_made *made)
+{
+    struct commit *commit = asked->commit;
+
+    if (asked->request != NULL) {
+        notify_made(asked->job, commit, asked->request, made->content, made->header);
+        return;
+    }
+    commit->job->notice = made->content;
+    commit->job->notice_header = made->header;
+    finish_commit(asked->job, commit);
+}
+
 void
 mqueue_handle_notice(struct channel *from, const struct message *message)
 {
     const struct message_notice_made *made = &message->notice_made;
     struct asked *asked = find_asked(made->job);
-    struct commit *commit;
 
     if (asked == NULL || asked->instance != channel_instance(from)) {
         log_error("cleanup[%u]: a notice for job %" PRIu64 ", which was not asked for",
@@ -316,15 +356,12 @@ mqueue_handle_notice(struct channel *from, const struct message *message)
         return;
     }
     STAILQ_REMOVE(&asked_for, asked, asked, next);
-    commit = asked->commit;
     if (made->content < 0 || made->header > CONTROL_FILE_SIZE_MAX) {
         message_discard(message);
-        fail(asked->job, commit, made->reason);
-    } else {
-        commit->job->notice = made->content;
-        commit->job->notice_header = made->header;
-        finish_commit(asked->job, commit);
+        give_up(asked, made->reason);
+        return;
     }
+    take_notice(asked, made);
     free(asked);
 }
 
@@ -338,16 +375,17 @@ mqueue_cleanup_left(struct channel *channel)
 
         if (asked->instance == channel_instance(channel)) {
             STAILQ_REMOVE(&asked_for, asked, asked, next);
-            fail(asked->job, asked->commit, "smailer-cleanup ended");
-            free(asked);
+            give_up(asked, "smailer-cleanup ended");
         }
         asked = after;
     }
 }
 
 void
-mqueue_log_notice(const struct job *job, const struct commit *commit)
+mqueue_log_notice(const struct commit *commit)
 {
     if (commit->job->notice_id[0] != '\0')
-        log_info("%s: sender notification: %s", job->id, commit->job->notice_id);
+        log_info("%s: sender notification: %s", commit->id, commit->job->notice_id);
+    else if (commit->kind == COMMIT_NOTICE)
+        log_error("%s: no sender notification: %s", commit->id, commit->error.text);
 }

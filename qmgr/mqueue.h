@@ -32,7 +32,11 @@ void mqueue_ask_notice(struct job *job, struct commit *commit);
 void mqueue_handle_notice(struct channel *from, const struct message *message);
 void mqueue_cleanup_left(struct channel *channel);
 
-/* Says who was told, where somebody was. */
-void mqueue_log_notice(const struct job *job, const struct commit *commit);
+/* The same for a mail of another queue; see notify_made(). REQUEST is owned from now on. */
+void mqueue_ask(
+    struct job *job, struct commit *commit, struct notice_request *request, const char *hostname);
+
+/* Says that somebody was told, or could not be. */
+void mqueue_log_notice(const struct commit *commit);
 
 #endif

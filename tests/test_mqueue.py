@@ -411,3 +411,33 @@ def test_testing_holds_what_was_sent(mqueue, relay):
     assert mail.message.get_all("X-Smailer-Recipient") == ["<one@x.example>", "<two@x.example>"]
     wait_for_names(instance, [f"df{id}", f"hf{id}"])
     assert "\nqsent in testing\n" in instance.mqueue.text(f"hf{id}")
+
+
+# Senders of other queues
+
+
+@pytest.mark.parametrize("notify, told", [("sender", ADDRESS), ("boss@x.example", "boss@x.example"),
+                                          ("none", None)])
+def test_an_account_says_who_is_told_of_a_dropped_mail(smailer, make_relay, notify, told):
+    relay = make_relay(refuse("550 5.1.1 no such user"))
+    instance = smailer({ADDRESS: account(relay, sids=["alfa"], notify=notify)})
+    name = instance.base.drop(content="Prosimy o zwrot.")
+    instance.wait_for_file(instance.base, "drop", name)
+    if told is None:
+        assert not instance.log_lines("sender notification")
+        return
+    notice = relay.wait_for_recipient(told)
+    assert sender_of(notice) == ""
+    [fields] = status_of(notice)
+    assert (fields["Final-Recipient"], fields["Status"]) == ("rfc822; boo@hisorhermail.com", "5.1.1")
+    notices = instance.root / "state/notices"
+    wait_for(lambda: list(notices.iterdir()) == [], 20, "the notice to be removed")
+
+
+def test_one_is_told_when_the_last_try_failed(smailer, make_relay):
+    relay = make_relay(refuse("451 4.3.0 busy"))
+    instance = smailer({ADDRESS: account(relay, notify="sender")}, retry_interval="1s",
+                       max_attempts=2)
+    instance.base.drop()
+    notice = relay.wait_for_recipient(ADDRESS)
+    assert status_of(notice)[0]["Status"] == "5.4.7"
