@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from harness.postfix import Postfix
 from harness.process import descendants, stays, wait_for
 from harness.scripted import (REPLIES, after, both, close, endless, garbage, hang, many_lines, nuls,
                               reply, reset, shutting_down)
@@ -430,3 +431,72 @@ def test_every_stage_by_every_misbehaviour(smailer, scripted_server, misbehaviou
     for stage, expected in outcomes.items():
         check_cell(instance, servers[stage], names[stage], expected)
     assert not instance.base.files("")
+
+
+# --- a real server: Postfix ---
+
+@pytest.fixture
+def postfix(unpacked):
+    if os.geteuid() != 0:
+        pytest.skip("Postfix's programs want root")
+    made = []
+
+    def make(**parameters):
+        made.append(Postfix(unpacked("postfix"), **parameters))
+        return made[-1].up()
+
+    yield make
+    for each in made:
+        each.end()
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_postfix_takes_every_mail_once(smailer, postfix, pipelining):
+    server = postfix()
+    instance = smailer({FOO: account(server, connections=4, mails_per_connection=30,
+                                     pipelining=pipelining)}, log_level="info")
+    for number in range(300):
+        instance.base.drop(f"{number}.xml", topic=f"mail {number}")
+    instance.wait_for_count(instance.base, "sent", 300, 40)
+    subjects = sorted(mail["Subject"] for mail in server.wait(300, 60))
+    assert subjects == sorted(f"mail {number}" for number in range(300))
+    assert "improper command pipelining" not in server.log()
+    assert not re.search("lost connection after (?!CONNECT)", server.log())  # that is the harness
+
+
+@pytest.mark.one_identity
+def test_postfix_refuses_size_and_recipient(smailer, postfix):
+    server = postfix(message_size_limit="20000",
+                     smtpd_recipient_restrictions="check_recipient_access inline:{"
+                     "{no@example.org = 550 5.1.1 no such mailbox} {later@example.org = DEFER}}, "
+                     "permit_mynetworks, reject")
+    instance = smailer({FOO: account(server, connections=1)})
+    base = instance.base
+    large = base.drop("large.xml", content="x" * 40000)
+    refused = base.drop("refused.xml", address="no@example.org")
+    later = base.drop("later.xml", address="later@example.org")
+    good = base.drop("good.xml")
+    for name, state in ((large, "drop"), (refused, "drop"), (later, "defer"), (good, "sent")):
+        instance.wait_for_file(base, state, name)
+    assert "(not sent)" in base.record("drop", large)
+    assert "no such mailbox" in base.record("drop", refused)
+    assert "450 4.7.1" in base.record("defer", later)
+    assert len(server.wait(1)) == 1
+
+
+@pytest.mark.one_identity
+def test_postfix_with_starttls_is_checked(smailer, postfix, authority, directory):
+    certificate = authority.certificate()
+    server = postfix(smtpd_tls_security_level="encrypt", smtpd_tls_cert_file=certificate.chain,
+                     smtpd_tls_key_file=certificate.key, smtpd_tls_loglevel="1")
+    other = Authority(directory / "other")
+    keys = {"tls": "starttls"}
+    instance = smailer({FOO: account(server, ca_file=str(authority.file), **keys),
+                        BAR: account(server, ca_file=str(other.file), **keys)})
+    names = [instance.base.drop(f"{number}.xml", sender=FOO) for number in range(20)]
+    bad = instance.base.drop(sender=BAR)
+    instance.wait_for_file(instance.base, "defer", bad)
+    instance.wait_for_count(instance.base, "sent", len(names))
+    assert len(server.wait(20)) == 20
+    assert "TLS connection established" in server.log()
