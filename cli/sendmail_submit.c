@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -107,8 +106,7 @@ leave(const char *state_directory, int content)
     snprintf(directory, sizeof(directory), "%.4000s/maildrop", state_directory);
     if (maildrop_leave(directory, content, &error))
         return EX_OK;
-    return output_problem(
-        error.code == ENOENT || error.code == EACCES ? EX_UNAVAILABLE : EX_TEMPFAIL,
+    return output_problem(EX_TEMPFAIL,
         "smailer does not run, and the message cannot be kept for its start: %s", error.text);
 }
 
@@ -158,8 +156,11 @@ hand_over(const struct sendmail_options *options, int content)
     if (answer.status >= 0 && answer.status != EX_TEMPFAIL)
         return tell(&answer);
     if (answer.status < 0 && directories.is_administrator)
-        return sendmail_ask(options, &nothing, &question);
-    return leave(directories.state, content);
+        answer.status = sendmail_ask(options, &nothing, &question);
+    /* Nobody takes it now: it restarts, perhaps. */
+    if (answer.status < 0 || answer.status == EX_TEMPFAIL)
+        return leave(directories.state, content);
+    return answer.status;
 }
 
 /* The same for a directory of -oQ. */

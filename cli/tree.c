@@ -104,7 +104,8 @@ tree_become_daemon(const struct place *place, const struct options *options)
     struct arguments arguments;
 
     begin_arguments(&arguments, place, options);
-    add(&arguments, "--daemon");
+    if (!options->foreground)
+        add(&arguments, "--daemon");
     add_pair(&arguments, "--pid-file", options->pid_file);
     return place_execute_master(place, arguments.texts);
 }

@@ -25,8 +25,9 @@ struct run {
     uint64_t deferred;
     uint64_t dropped;
     uint64_t skipped;
-    char *names; /* of the only files it is for, each with its NUL; NULL: it is for all */
-    size_t names_size;
+    char *text; /* what the names lie in */
+    const char **names; /* of the only files it is for, sorted; NULL: it is for all */
+    size_t name_count;
 };
 
 static struct {
@@ -64,17 +65,17 @@ run_forces(const struct run *run, const struct known_file *file)
     return run != NULL && run->force && (file == NULL || file->run != run->number);
 }
 
+static int
+compare_names(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
 bool
 run_selects(const struct run *run, const char *name)
 {
-    const char *end = run == NULL || run->names == NULL ? NULL : run->names + run->names_size;
-
-    if (end == NULL)
-        return true;
-    for (const char *each = run->names; each < end; each += strlen(each) + 1)
-        if (strcmp(each, name) == 0)
-            return true;
-    return false;
+    return run == NULL || run->names == NULL ||
+           bsearch(&name, run->names, run->name_count, sizeof(*run->names), compare_names) != NULL;
 }
 
 uint32_t
@@ -213,6 +214,7 @@ let_go(struct run *run)
     }
     STAILQ_REMOVE(&runs.waiting, run, run, next);
     free(run->names);
+    free(run->text);
     free(run);
 }
 
@@ -255,9 +257,12 @@ take_names(struct run *run)
 {
     if (runs.only_names == NULL || runs.only_number != run->number)
         return;
-    run->names = runs.only_names;
-    run->names_size = runs.only_size;
+    run->text = runs.only_names;
     runs.only_names = NULL;
+    run->names = memory_new(runs.only_size + 1, sizeof(*run->names));
+    for (const char *each = run->text; each < run->text + runs.only_size; each += strlen(each) + 1)
+        run->names[run->name_count++] = each;
+    qsort(run->names, run->name_count, sizeof(*run->names), compare_names);
 }
 
 void

@@ -357,6 +357,24 @@ def test_a_full_disk(sendmail, relay):
         subprocess.run(["umount", "-l", command.mqueue.directory], check=True)
 
 
+def test_kills_while_submitting(sendmail, relay):
+    """What sendmail took arrives, whoever dies meanwhile; only what was in hand arrives twice."""
+    command = sendmail(relay, started=True, scan_interval="1s")
+    taken, kills = set(), 0
+    for number in range(32):
+        if number % 4 == 3:
+            command.instance.kill(("qmgr", "control", "pickup", "smtp")[kills % 4])
+            kills += 1
+        result = command("bob@far.example.net", input=f"Subject: {number}\n\nbody\n")
+        assert result.returncode in (0, 75), result
+        if result.returncode == 0:
+            taken.add(str(number))
+    assert len(taken) >= 16
+    wait_for(lambda: taken <= {mail.subject for mail in relay.mails}, 60,
+             lambda: f"{taken - {mail.subject for mail in relay.mails}}\n{command.instance.tail()}")
+    assert len(relay.mails) <= 32 + kills
+
+
 # The programs that call it
 
 
