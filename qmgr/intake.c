@@ -14,8 +14,9 @@
 
 #define CLEANUPS_MAX 65
 
-/* Verdicts of one cleanup that may be ahead of their offers: more than it has room for is a lie. */
-#define AHEAD_MOST 64
+/* Verdicts of one cleanup that may be ahead of their offers. It has room anew as soon as it sent one,
+ * so that many offers may still be in pickup's pipe; more than all bases may have is a lie. */
+#define AHEAD_MOST 4096
 
 /* Faults are remembered for so many ends of one cleanup that are not known in full yet. */
 #define ENDS 16
