@@ -14,7 +14,9 @@
 
 #include "lib/configuration.h"
 #include "lib/log.h"
+#include "lib/service.h"
 #include "qmgr/account.h"
+#include "qmgr/clock.h"
 
 #define FIELDS 8
 
@@ -61,6 +63,17 @@ find(const char *address)
     return NULL;
 }
 
+/* A reload may have mended a password or a certificate: that is not found out a day later, and not
+ * at once either, for generations change for other reasons too. */
+static void
+probe_soon(struct health *health)
+{
+    int64_t soonest = clock_now_ms() + service_configuration()->settings.probe_interval;
+
+    if ((health->stage == STAGE_LOGIN || health->stage == STAGE_TLS) && health->probe_at > soonest)
+        health->probe_at = soonest;
+}
+
 static void
 read_account(char *line)
 {
@@ -85,6 +98,7 @@ read_account(char *line)
     strlcpy(health->enhanced, fields[5], sizeof(health->enhanced));
     strlcpy(health->relay, fields[6], sizeof(health->relay));
     strlcpy(health->words, fields[7], sizeof(health->words));
+    probe_soon(health);
 }
 
 void

@@ -163,6 +163,21 @@ def test_a_refused_login_does_not_go_to_the_fallback(smailer, make_relay):
 
 
 @pytest.mark.one_identity
+def test_a_password_that_was_mended_counts_soon_after_a_reload(smailer, make_relay):
+    relay = make_relay(users={"foo": "right"})
+    instance = smailer({FOO: account(relay, user="foo", password="wrong")}, probe_interval="2s",
+                       retry_interval="1h")
+    name = instance.base.drop()
+    instance.wait_for_file(instance.base, "defer", name)
+    tries = len(relay.logins)
+    stays(lambda: len(relay.logins) == tries, 3)  # no probe for an hour
+    instance.accounts[FOO]["password"] = "right"
+    instance.configure()
+    instance.reload()
+    wait_for(lambda: instance.base.drop() and relay.mails, 15, "a mail", 0.5)
+
+
+@pytest.mark.one_identity
 def test_the_other_address_of_a_relay_is_tried(smailer, scripted_server):
     """Whichever is connected to first refuses."""
     server = scripted_server({"greeting": [both(reply("554 5.3.2 not me"), close),
