@@ -428,9 +428,9 @@ settle(struct worker *worker)
     if (worker->verbose) {
         trial_link_failed(worker, &DIED);
         show_end(worker);
-    }
     } else if (worker->lost) {
         schedule_connection_failed(worker->account, &DIED);
+    }
     LIST_REMOVE(worker, in_all);
     TAILQ_REMOVE(&worker->account->workers, worker, in_account);
     worker->account->worker_count--;
@@ -450,8 +450,8 @@ worker_handle_gone(struct channel *from, const struct message *message)
     if (message->worker_gone.reason[0] != '\0')
         log_warn("worker %u of account %s ended: %s", worker->number,
             worker->account->settings->address, message->worker_gone.reason);
-    worker->gone = true;
     worker->lost = !worker->told && message->worker_gone.reason[0] != '\0';
+    worker->gone = true;
     worker->fault = message->worker_gone.fault != 0;
     worker->state = WORKER_STOPPING;
     settle(worker);
