@@ -133,7 +133,7 @@ class Smailer:
 
     def environment(self, **more):
         return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "TZ": "Europe/Warsaw",
-                "HOME": str(self.root), "ASAN_OPTIONS": "abort_on_error=1:handle_abort=0",
+                "HOME": str(self.root), "ASAN_OPTIONS": "abort_on_error=1:handle_abort=0:handle_segv=0",
                 "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", **more}
 
     def popen(self, *command, **arguments):

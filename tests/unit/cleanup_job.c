@@ -234,6 +234,13 @@ test_seven_bit(void **state)
     forget();
 }
 
+static void
+replace(char **member, const char *text)
+{
+    free(*member);
+    *member = strdup(text);
+}
+
 static int
 setup(void **state)
 {
@@ -249,9 +256,9 @@ setup(void **state)
     configuration.settings.max_message_size = 2 << 20;
     queue = configuration_add_queue(&configuration);
     queue->kind = SECTION_MQUEUE;
-    queue->aliases = strdup(ALIASES);
-    queue->local_to = strdup("rest@x.example");
-    queue->hostname = strdup("host.example");
+    replace(&queue->aliases, ALIASES);
+    replace(&queue->local_to, "rest@x.example");
+    replace(&queue->hostname, "host.example");
     configuration_add_account(&configuration, "default");
     if (!job_open(&configuration, &error))
         fail_msg("%s", error.text);

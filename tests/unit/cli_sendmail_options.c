@@ -161,8 +161,10 @@ modes_and_settings(void **state)
 
     assert_int_equal(parse(&options, "sendmail -q0s"), EX_OK);
     assert_int_equal(options.mode, SENDMAIL_RUN);
+    sendmail_options_free(&options);
     assert_int_equal(parse(&options, "sendmail -qf"), EX_OK);
     assert_true(options.mode == SENDMAIL_RUN && options.foreground);
+    sendmail_options_free(&options);
     assert_int_equal(parse(&options, "sendmail -bi"), EX_OK);
     assert_int_equal(options.mode, SENDMAIL_NOTHING);
     sendmail_options_free(&options);
