@@ -121,7 +121,7 @@ is_half_tried(const struct control_file *control)
 
     for (size_t i = 0; i < control->recipient_count; i++)
         tried += control->recipients[i].status != NULL;
-    return tried > 0 && tried < control->recipient_count;
+    return tried < control->recipient_count && (tried > 0 || control->status == NULL);
 }
 
 int64_t

@@ -144,6 +144,16 @@ def test_jobs_go_by_their_priority(mqueue, relay):
     assert [mail.subject for mail in relay.wait(5)] == ["p10", "p20", "p30", "p40", "p50"]
 
 
+@pytest.mark.one_identity
+def test_more_recipients_than_go_into_one_try(mqueue, relay):
+    instance = mqueue({"default": relay}, log_level="info")
+    count = 5000
+    instance.mqueue.put([f"PFD:recipient{number}@x.example" for number in range(count)])
+    wait_for_names(instance, [], 60)
+    received = [each for mail in relay.mails for each in mail.recipients]
+    assert len(relay.mails) > 1 and len(received) == count and len(set(received)) == count
+
+
 # Senders are told
 
 
