@@ -24,6 +24,9 @@
 /* How long a client may be there without awaiting an answer. */
 #define IDLE_MS 30000
 
+/* Answers that a client may leave unread when it asks again. */
+#define UNREAD_MAX 8
+
 struct client {
     LIST_ENTRY(client) next;
     struct channel *channel;
@@ -251,8 +254,16 @@ void
 client_asked(struct channel *channel, const struct message *message)
 {
     int status;
-    const char *objection = find_objection(channel, message->type, &status);
+    const char *objection;
 
+    /* One that asks and does not read is no client. */
+    if (channel_backlog(channel) > UNREAD_MAX) {
+        message_discard(message);
+        client_left(channel);
+        service_dismiss(channel);
+        return;
+    }
+    objection = find_objection(channel, message->type, &status);
     if (objection != NULL) {
         message_discard(message);
         answer(channel, status, objection);

@@ -180,6 +180,17 @@ on_readable(evutil_socket_t descriptor, short what, void *context)
     end_callback(channel);
 }
 
+void
+channel_read_out(struct channel *channel)
+{
+    if (channel->busy || channel->broken)
+        return;
+    channel->busy = true;
+    while (receive_message(channel))
+        continue;
+    end_callback(channel);
+}
+
 static ssize_t
 send_octets(const struct channel *channel, const unsigned char *octets, size_t size,
     const int *descriptors, size_t descriptor_count)

@@ -43,6 +43,9 @@ bool channel_send(struct channel *channel, const struct message *message, struct
 /* Messages that the other side did not take yet. */
 size_t channel_backlog(const struct channel *channel);
 
+/* Receives what there is, now: to its end, where the other side is gone already. */
+void channel_read_out(struct channel *channel);
+
 /* Stops and restarts receiving: what is not read yet waits in the pipe. */
 void channel_pause(struct channel *channel);
 void channel_resume(struct channel *channel);

@@ -193,6 +193,20 @@ handle_configure(struct channel *from, const struct message *message)
     service_send(process.master, &(struct message){.type = MESSAGE_READY});
 }
 
+/* Who takes another one's place may be heard of before that one's pipe is seen to be closed: what
+ * it still said is heard first. */
+static void
+peer_leaves(enum role role, uint32_t instance)
+{
+    struct channel *peer = service_peer(role, instance);
+
+    if (peer != NULL)
+        channel_read_out(peer);
+    peer = service_peer(role, instance);
+    if (peer != NULL)
+        on_closed(peer, "");
+}
+
 static void
 handle_peer(struct channel *from, const struct message *message)
 {
@@ -203,10 +217,7 @@ handle_peer(struct channel *from, const struct message *message)
         close(message->peer.channel);
         return;
     }
-    /* Who takes another one's place may be heard of before that one's pipe is seen to be closed. */
-    peer = service_peer((enum role)message->peer.role, message->peer.instance);
-    if (peer != NULL)
-        on_closed(peer, "");
+    peer_leaves((enum role)message->peer.role, message->peer.instance);
     peer =
         service_adopt(message->peer.channel, (enum role)message->peer.role, message->peer.instance);
     if (process.service->peer_joined != NULL)
