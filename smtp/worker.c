@@ -315,7 +315,8 @@ settle(void)
     if (worker.connected)
         return;
     if (is_idle() && worker.stopping) {
-        close_session();
+        /* A session that is still connecting is left to the end of the process: closing it would
+         * wait for the resolver. */
         worker.ended = true;
     } else if (!is_idle() && worker.link.session == NULL) {
         open_session();
