@@ -9,6 +9,15 @@
 #include "qmgr/account.h"
 #include "qmgr/clock.h"
 
+/* A mail that takes a relay less than this is worth nobody's while to be sent beside another. */
+#define FAST_MS 4
+
+/* How long a mail takes is assumed to be so much, before anything is known. */
+#define UNKNOWN_MS 100
+
+/* The mean is over about so many mails. */
+#define TIMES 16
+
 static struct {
     struct account *accounts;
     uint32_t count;
@@ -31,6 +40,7 @@ accounts_open(void)
         account->limits = (struct quota_limits){account->settings->mails_per_minute,
             account->settings->mails_per_day, account->settings->delay};
         concurrency_init(&account->concurrency, account->settings->connections);
+        account->mail_ms = UNKNOWN_MS;
         TAILQ_INSERT_TAIL(&all.turns, account, in_turns);
         TAILQ_INIT(&account->ring);
         TAILQ_INIT(&account->suspects);
@@ -173,6 +183,18 @@ turn_minute(struct account *account)
     account->minute_sent[1] = minute == account->minute + 1 ? account->minute_sent[0] : 0;
     account->minute_sent[0] = 0;
     account->minute = minute;
+}
+
+void
+account_note_time(struct account *account, int64_t milliseconds)
+{
+    account->mail_ms += ((double)milliseconds - account->mail_ms) / TIMES;
+}
+
+bool
+account_is_fast(const struct account *account)
+{
+    return account->mail_ms < FAST_MS;
 }
 
 void

@@ -26,6 +26,7 @@ struct account {
     uint32_t worker_count;
     struct health health;
     struct concurrency concurrency;
+    double mail_ms; /* how long its relay takes for a mail, the mean of the last ones */
     struct quota quota;
     struct quota_limits limits;
     uint32_t wanted; /* mails that pickup was asked for and that are not here yet */
@@ -65,6 +66,12 @@ uint32_t account_room(struct account *account);
 
 /* The same without regard to the pause between two. */
 uint32_t account_left(struct account *account);
+
+/* Learns from a mail that took a worker so many ms. */
+void account_note_time(struct account *account, int64_t milliseconds);
+
+/* True where mails are over so soon that it costs nobody anything to wait behind one. */
+bool account_is_fast(const struct account *account);
 
 /* Counts what became of a mail. */
 void account_count(struct account *account, enum outcome outcome);

@@ -288,10 +288,12 @@ start_workers(struct account *account)
     }
 }
 
-/* The worker that has the least in hand, of those that take more. */
+/* Of those that take more, the worker that has the least in hand; with a relay that is fast, that
+ * which has the most, for one that is at work already needs nobody to wake it. */
 static struct worker *
 find_free_worker(const struct account *account, uint32_t most)
 {
+    bool fast = account_is_fast(account);
     struct worker *worker;
     struct worker *best = NULL;
 
@@ -300,7 +302,8 @@ find_free_worker(const struct account *account, uint32_t most)
         if (worker->state != WORKER_UP || worker->alone || worker->verbose ||
             worker->in_hand >= (worker->hung ? 1 : worker->room) || worker->in_hand > most)
             continue;
-        if (best == NULL || worker->in_hand < best->in_hand)
+        if (best == NULL ||
+            (fast ? worker->in_hand > best->in_hand : worker->in_hand < best->in_hand))
             best = worker;
     }
     return best;
@@ -334,15 +337,16 @@ serve_suspects(struct account *account)
 }
 
 /* First every idle worker gets a job, then more are started, and only what these will not take
- * queues up behind other jobs in a worker's hand. */
+ * queues up behind other jobs in a worker's hand; but where the relay is fast, that comes first. */
 static void
 serve(struct account *account)
 {
+    uint32_t most = account_is_fast(account) ? UINT32_MAX : 0;
     struct worker *worker;
     struct job *job;
 
     serve_suspects(account);
-    while (account_room(account) > 0 && (worker = find_free_worker(account, 0)) != NULL &&
+    while (account_room(account) > 0 && (worker = find_free_worker(account, most)) != NULL &&
            (job = take(account, account_take)) != NULL)
         worker_deliver(worker, job);
     if (account->queued > 0)

@@ -377,6 +377,7 @@ worker_handle_result(struct channel *from, const struct message *message)
         give_back(job, &attempt);
     } else {
         learn(worker, &attempt);
+        account_note_time(worker->account, clock_monotonic_ms() - worker->head_since);
         take_back(job, was_taken(&attempt));
         if (job->base == NULL)
             trial_end(job, &attempt);
