@@ -125,6 +125,11 @@ header_line(struct output *line, const char *text, size_t length)
 
     output_reserve(line, length + 1);
     for (size_t at = 0, count; at < length; at += count) {
+        count = broken ? 0 : text_plain(text + at, length - at);
+        if (count > 0 && (line->used > 0 || text[at] != ' ')) {
+            output_bytes(line, text + at, count);
+            continue;
+        }
         count = text_character(text + at, length - at);
         if (count > 0 && is_break(text + at, count)) {
             broken = true;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/time.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/job_number.h"
@@ -19,6 +20,16 @@
 /* Files that a peer may have sent and not heard of; each is a descriptor in flight. */
 enum { ROOM_FINDER = 16, ROOM_CONTROL = 2 };
 
+/* While there is more to do, room is granted so many at a time. */
+enum { ROOM_LUMP = ROOM_FINDER / 4 };
+
+/* Room that is to be granted again. */
+static struct {
+    struct channel *peer;
+    uint32_t count;
+    struct event *idle;
+} owed;
+
 static bool
 prepare(struct service_paths *paths, struct error *error)
 {
@@ -26,15 +37,25 @@ prepare(struct service_paths *paths, struct error *error)
     return judge_open(service_configuration(), error) && job_open(service_configuration(), error);
 }
 
-/* Gives this process so much processor time from now on, then SIGPROF ends it; 0: any amount. A
- * disk that is slow is not the file's fault, so time spent waiting does not count. */
+/* Gives this process the processor time for one file from now on, then SIGPROF ends it. A disk that
+ * is slow is not the file's fault, so time spent waiting does not count. What the files of the last
+ * moment took is less than a hundredth of it, and spares a system call for each of them. */
 static void
-limit_time(int64_t milliseconds)
+limit_time(void)
 {
+    static int64_t limited_at = INT64_MIN / 2; /* ms */
+    int64_t milliseconds = service_configuration()->programs[ROLE_CLEANUP].time_limit;
     struct itimerval limit = {
         .it_value = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000},
     };
+    struct timespec time;
+    int64_t now;
 
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    now = (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+    if (now - limited_at <= milliseconds / 100)
+        return;
+    limited_at = now;
     if (setitimer(ITIMER_PROF, &limit, NULL) != 0)
         fatal(EX_OSERR, "the time for a file cannot be limited");
 }
@@ -111,14 +132,45 @@ grant_room(struct channel *peer, uint32_t count)
 }
 
 static void
+pay(void)
+{
+    uint32_t count = owed.count;
+
+    owed.count = 0;
+    if (count > 0)
+        grant_room(owed.peer, count);
+}
+
+static void
+on_idle(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    pay();
+}
+
+/* Room for the next file, in lumps while there is more to do. */
+static void
+owe_room(struct channel *peer)
+{
+    if (owed.peer != peer)
+        pay();
+    owed.peer = peer;
+    if (owed.count++ == 0)
+        service_timer_start(owed.idle, 0);
+    if (owed.count >= ROOM_LUMP)
+        pay();
+}
+
+static void
 handle_parse(struct channel *from, const struct message *message)
 {
     static struct judgement judgement;
     const struct message_parse *parse = &message->parse;
 
-    limit_time(service_configuration()->programs[ROLE_CLEANUP].time_limit);
+    limit_time();
     (parse->mqueue > 0 ? judge_job : judge_file)(parse, &judgement);
-    limit_time(0);
     close(parse->file);
     if (parse->data >= 0)
         close(parse->data);
@@ -132,7 +184,7 @@ handle_parse(struct channel *from, const struct message *message)
         close(judgement.content);
     if (judgement.encoded >= 0)
         close(judgement.encoded);
-    grant_room(from, 1);
+    owe_room(from);
     service_worked();
 }
 
@@ -145,13 +197,12 @@ handle_notice(struct channel *from, const struct message *message)
     };
     struct error error;
 
-    limit_time(service_configuration()->programs[ROLE_CLEANUP].time_limit);
+    limit_time();
     if (!notice_compose(
             &message->notice, &made.notice_made.content, &made.notice_made.header, &error)) {
         error.text[JUDGE_REASON_MAX] = '\0';
         made.notice_made.reason = error.text;
     }
-    limit_time(0);
     service_send(from, &made);
     if (made.notice_made.content >= 0)
         close(made.notice_made.content);
@@ -182,6 +233,22 @@ peer_joined(struct channel *peer)
         grant_first_room(ROLE_SQL, i, ROOM_FINDER);
 }
 
+static void
+peer_left(struct channel *peer)
+{
+    if (owed.peer == peer)
+        owed.count = 0;
+}
+
+static bool
+start(int inheritance, struct error *error)
+{
+    (void)inheritance;
+    (void)error;
+    owed.idle = service_timer(on_idle, NULL);
+    return true;
+}
+
 static const struct service_handler HANDLERS[] = {
     {MESSAGE_PARSE, handle_parse},
     {MESSAGE_NOTICE, handle_notice},
@@ -190,7 +257,9 @@ static const struct service_handler HANDLERS[] = {
 static const struct service SERVICE = {
     .role = ROLE_CLEANUP,
     .prepare = prepare,
+    .start = start,
     .peer_joined = peer_joined,
+    .peer_left = peer_left,
     .handlers = HANDLERS,
     .handler_count = sizeof(HANDLERS) / sizeof(HANDLERS[0]),
 };

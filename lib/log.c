@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,9 @@ static struct {
     enum log_target target;
     int descriptor;
     bool lost;
+    pid_t pid; /* asking for it is a system call, and every line has it */
     char host[65];
-} journal = {"smailer", LOG_LEVEL_INFO, LOG_TARGET_FILE, STDERR_FILENO, false, ""};
+} journal = {"smailer", LOG_LEVEL_INFO, LOG_TARGET_FILE, STDERR_FILENO, false, 0, ""};
 
 static const struct {
     const char *word; /* stands before the text; events at info have none */
@@ -35,9 +37,18 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"debug: ", LOG_DEBUG},
 };
 
+static void
+note_pid(void)
+{
+    journal.pid = getpid();
+}
+
 void
 log_open(const char *program)
 {
+    if (journal.pid == 0 && pthread_atfork(NULL, NULL, note_pid) != 0)
+        abort();
+    note_pid();
     journal.program = program;
     if (gethostname(journal.host, sizeof(journal.host) - 1) != 0)
         journal.host[0] = '\0';
@@ -78,19 +89,23 @@ log_lost(void)
     return journal.lost;
 }
 
-/* "2026-11-22T10:00:01.123+01:00" (RFC 3339). */
+/* "2026-11-22T10:00:01.123+01:00" (RFC 3339). All but the milliseconds is made once a second. */
 static void
 format_now(char target[static 64])
 {
+    static _Thread_local time_t made_for;
+    static _Thread_local char clock_part[24];
+    static _Thread_local char zone[8];
     struct timespec now;
     struct tm parts;
-    char clock_part[24];
-    char zone[8];
 
     clock_gettime(CLOCK_REALTIME, &now);
-    localtime_r(&now.tv_sec, &parts);
-    strftime(clock_part, sizeof(clock_part), "%Y-%m-%dT%H:%M:%S", &parts);
-    strftime(zone, sizeof(zone), "%z", &parts);
+    if (now.tv_sec != made_for) {
+        localtime_r(&now.tv_sec, &parts);
+        strftime(clock_part, sizeof(clock_part), "%Y-%m-%dT%H:%M:%S", &parts);
+        strftime(zone, sizeof(zone), "%z", &parts);
+        made_for = now.tv_sec;
+    }
     snprintf(
         target, 64, "%s.%03ld%.3s:%.2s", clock_part, now.tv_nsec / 1000000 % 1000, zone, zone + 3);
 }
@@ -101,12 +116,14 @@ format_head(char *line, size_t size, enum log_level level)
 {
     char now[64];
 
+    if (journal.pid == 0)
+        note_pid();
     if (journal.target == LOG_TARGET_SYSLOG)
         return snprintf(line, size, "<%d>smailer/%s[%d]: %s", LOG_MAIL | LEVELS[level].severity,
-            journal.program, (int)getpid(), LEVELS[level].word);
+            journal.program, (int)journal.pid, LEVELS[level].word);
     format_now(now);
     return snprintf(line, size, "%s %s smailer/%s[%d]: %s", now, journal.host, journal.program,
-        (int)getpid(), LEVELS[level].word);
+        (int)journal.pid, LEVELS[level].word);
 }
 
 /* One write, so that lines of several processes never mix. */

@@ -69,6 +69,17 @@ text_is_ascii(const void *bytes, size_t length)
     return all < 0x80;
 }
 
+size_t
+text_plain(const void *bytes, size_t length)
+{
+    const unsigned char *octets = bytes;
+    size_t count = 0;
+
+    while (count < length && octets[count] >= 0x20 && octets[count] < 0x7F)
+        count++;
+    return count;
+}
+
 bool
 text_is_control(const void *bytes, size_t count)
 {
@@ -79,6 +90,18 @@ text_is_control(const void *bytes, size_t count)
     return count == 2 && octets[0] == 0xC2 && octets[1] < 0xA0;
 }
 
+/* What the character of COUNT octets (0: none) is shown as; returns how many octets that takes. */
+static size_t
+escape_character(char shown[8], const unsigned char *octets, size_t count)
+{
+    if (count == 0 || text_is_control(octets, count))
+        return (size_t)snprintf(shown, 8, "\\%03o", octets[0]);
+    if (octets[0] == '\\')
+        return (size_t)snprintf(shown, 8, "\\\\");
+    memcpy(shown, octets, count);
+    return count;
+}
+
 char *
 text_escape_bytes(char *target, size_t size, const void *bytes, size_t length)
 {
@@ -87,24 +110,23 @@ text_escape_bytes(char *target, size_t size, const void *bytes, size_t length)
     size_t at = 0;
 
     while (at < length) {
-        size_t count = text_character(octets + at, length - at);
-        char shown[8];
+        size_t count;
         size_t width;
+        char shown[8];
 
-        if (count == 0 || text_is_control(octets + at, count)) {
-            width = (size_t)snprintf(shown, sizeof(shown), "\\%03o", octets[at]);
-            count = 1;
-        } else if (octets[at] == '\\') {
-            width = (size_t)snprintf(shown, sizeof(shown), "\\\\");
-        } else {
-            memcpy(shown, octets + at, count);
-            width = count;
-        }
+        /* Most of it needs none of this. */
+        while (at < length && used + 1 < size && octets[at] >= 0x20 && octets[at] < 0x7F &&
+               octets[at] != '\\')
+            target[used++] = (char)octets[at++];
+        if (at == length)
+            break;
+        count = text_character(octets + at, length - at);
+        width = escape_character(shown, octets + at, count);
         if (used + width >= size)
             break;
         memcpy(target + used, shown, width);
         used += width;
-        at += count;
+        at += count > 0 && !text_is_control(octets + at, count) ? count : 1;
     }
     if (size > 0)
         target[used] = '\0';

@@ -25,6 +25,9 @@ bool text_is_utf8(const void *bytes, size_t length);
 /* True where they are ASCII throughout. */
 bool text_is_ascii(const void *bytes, size_t length);
 
+/* How many octets at BYTES are printable ASCII before the first that is not. */
+size_t text_plain(const void *bytes, size_t length);
+
 /* True where the UTF-8 character of COUNT octets at BYTES is a control character: C0, DEL, C1. */
 bool text_is_control(const void *bytes, size_t count);
 

@@ -512,6 +512,8 @@ offer_handle_finished(struct channel *from, const struct message *message)
         return;
     }
     job->base->in_hand--;
+    if (end == JOB_STRUCK && job->base->queue != NULL)
+        queue_note_strike(job->base->queue);
     learn_run(job);
     remember_end(job, &message->finished);
     if (job->run != 0 && !is_offered_again(&message->finished))

@@ -67,6 +67,7 @@ struct queue {
     gid_t group;
     mode_t mode;
     unsigned int touched; /* 1 << enum directory, since the last sync */
+    enum { STRIKES_UNKNOWN, STRIKES_NONE, STRIKES_POSSIBLE } strikes; /* records in .state */
     uint64_t serial; /* makes the names of temporary files differ */
     bool distrusted; /* a sync failed, and nothing worked since */
     int64_t probed; /* when that was last tried; ms of the monotonic clock */

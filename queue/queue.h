@@ -141,6 +141,9 @@ uint64_t queue_mail_hash(struct queue *queue, const struct mail_identity *identi
 bool queue_mail_record(struct queue *queue, const struct mail_identity *identity, int64_t now,
     struct mail_record *record);
 
+/* For who opened the queue only to find: a waiting mail may have a record from now on. */
+void queue_note_strike(struct queue *queue);
+
 /* --- moving (qmgr's committer only) ---------------------------------------------------------- */
 
 enum queue_result {

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -46,6 +47,43 @@ read_opened(const struct queue *queue, int descriptor, struct mail_record *recor
     return true;
 }
 
+/* True where a directory has anything in it, or cannot be read. */
+static bool
+has_names(int parent)
+{
+    int descriptor = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = descriptor < 0 ? NULL : fdopendir(descriptor);
+    const struct dirent *entry = NULL;
+
+    if (names == NULL) {
+        if (descriptor >= 0)
+            close(descriptor);
+        return true;
+    }
+    while ((entry = readdir(names)) != NULL && entry->d_name[0] == '.')
+        continue;
+    closedir(names);
+    return entry != NULL;
+}
+
+/* Only mails that some program died with have records while they wait, and these are made by one
+ * process, whose others hear of it: so looking into .state once spares looking there for each. */
+static bool
+may_exist(struct queue *queue, enum directory directory, int parent)
+{
+    if (directory != DIRECTORY_STATE || queue->kind->single_directory)
+        return true;
+    if (queue->strikes == STRIKES_UNKNOWN && parent >= 0)
+        queue->strikes = has_names(parent) ? STRIKES_POSSIBLE : STRIKES_NONE;
+    return queue->strikes != STRIKES_NONE;
+}
+
+void
+queue_note_strike(struct queue *queue)
+{
+    queue->strikes = STRIKES_POSSIBLE;
+}
+
 bool
 record_read(
     struct queue *queue, enum directory directory, uint64_t hash, struct mail_record *record)
@@ -55,8 +93,10 @@ record_read(
     int descriptor;
     bool done;
 
-    name_format_hash(name, hash);
     memset(record, 0, sizeof(*record));
+    if (!may_exist(queue, directory, parent))
+        return false;
+    name_format_hash(name, hash);
     descriptor = parent < 0 ? -1 : directory_open_below(parent, name, O_RDONLY | O_NONBLOCK);
     if (descriptor < 0) {
         if (parent >= 0 && errno != ENOENT)
@@ -142,6 +182,8 @@ record_publish(struct queue *queue, enum directory directory, const char *name, 
 
     name_format_hash(final, hash);
     directory_touch(queue, directory);
+    if (directory == DIRECTORY_STATE)
+        queue_note_strike(queue);
     if (renameat(parent, name, parent, final) == 0)
         return true;
     return error_errno(
@@ -153,6 +195,8 @@ record_remove(struct queue *queue, enum directory directory, uint64_t hash)
 {
     char name[NAME_HASH_SIZE];
 
+    if (!may_exist(queue, directory, queue->directories[directory]))
+        return;
     name_format_hash(name, hash);
     if (unlinkat(queue->directories[directory], name, 0) == 0)
         directory_touch(queue, directory);
