@@ -22,6 +22,16 @@ struct jobs {
     uint32_t granted; /* pickup may still send so many */
 };
 
+/* smailer's own queue of notices is nobody's who does not name it. */
+static bool
+is_asked_for(const struct queue_settings *queue, const char *directory)
+{
+    if (queue->kind != SECTION_MQUEUE)
+        return false;
+    return directory[0] == '\0' ? strcmp(queue->section, CONFIGURATION_NOTICES) != 0
+                                : strcmp(queue->path, directory) == 0;
+}
+
 uint32_t
 mqueue_next(const char *directory, uint32_t previous)
 {
@@ -29,8 +39,7 @@ mqueue_next(const char *directory, uint32_t previous)
 
     for (uint32_t i = previous == MQUEUE_NONE ? 0 : previous + 1; (queue = base_find(i)) != NULL;
          i++)
-        if (queue->kind == SECTION_MQUEUE &&
-            (directory[0] == '\0' || strcmp(directory, queue->path) == 0))
+        if (is_asked_for(queue, directory))
             return i;
     return MQUEUE_NONE;
 }

@@ -81,14 +81,14 @@ on_told(void *context, int status, const char *words)
         service_timer_start(drop.next, 0);
 }
 
-/* The first queue of sendmail's. */
+/* The first queue of sendmail's that main.cf names. */
 static struct base *
 find_base(void)
 {
     struct base *base;
 
     for (uint32_t i = 0; (base = bases_get(i)) != NULL; i++)
-        if (base_is_mqueue(base))
+        if (base_is_mqueue(base) && strcmp(base->settings->section, CONFIGURATION_NOTICES) != 0)
             return base;
     return NULL;
 }

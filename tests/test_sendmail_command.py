@@ -15,7 +15,7 @@ import pytest
 from harness import identity as identities
 from harness.mqueue import Mqueue
 from harness.process import wait_for
-from harness.smailer import PROJECT, program
+from harness.smailer import PROJECT, account, program
 
 TRANSCRIPTS = PROJECT / "tests/data/mailq"
 SHOWN = "/var/spool/mqueue"
@@ -138,6 +138,12 @@ def test_a_queue_that_is_nowhere(sendmail, relay):
         result = command(*words, "-oQ/nosuch")
         assert (result.returncode, result.stdout) == (
             78, "can not chdir(/nosuch/): No such file or directory\n")
+
+
+def test_the_queue_of_notices_is_not_sendmails(sendmail, relay):
+    command = sendmail({"default": account(relay, notify="sender")})
+    assert command.mailq().stdout == (
+        f"{command.mqueue.directory} is empty\n\t\tTotal requests: 0\n")
 
 
 # Runs
@@ -300,7 +306,6 @@ def test_delivery_notices_are_asked_for(sendmail, make_relay):
 
 def test_who_may_send(sendmail, relay):
     """uids of an account; the kernel says who it is."""
-    from harness.smailer import account
     stranger = identities.stranger()
     command = sendmail({"ann@example.org": account(relay, uids=[pwd.getpwuid(stranger.uid).pw_name]),
                         "root@example.org": account(relay, uids=["root"])}, started=True)
@@ -320,7 +325,6 @@ def test_who_may_send(sendmail, relay):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 def test_the_drop_directory(sendmail, relay):
     """Where nobody runs, a message of a user waits for the next start, which knows its owner."""
-    from harness.smailer import account
     stranger = identities.stranger()
     command = sendmail({"ann@example.org": account(relay),
                         "root@example.org": account(relay, uids=["root"])}, started=True)
