@@ -91,20 +91,18 @@ account_choose(const char *sender, const struct base *base, char *reason, size_t
     return &all.accounts[settings - configuration->accounts];
 }
 
-/* At the end of LANE; a job of an mqueue before those of a larger priority. */
+/* Behind those that are as old or older; in an mqueue, that are as urgent. */
 static void
 insert(struct lane *lane, struct job *job)
 {
-    struct job *before = base_is_mqueue(lane->base) ? TAILQ_LAST(&lane->jobs, job_list) : NULL;
+    struct job *before = TAILQ_LAST(&lane->jobs, job_list);
 
     while (before != NULL && before->order > job->order)
         before = TAILQ_PREV(before, job_list, next);
     if (before != NULL)
         TAILQ_INSERT_AFTER(&lane->jobs, before, job, next);
-    else if (base_is_mqueue(lane->base))
-        TAILQ_INSERT_HEAD(&lane->jobs, job, next);
     else
-        TAILQ_INSERT_TAIL(&lane->jobs, job, next);
+        TAILQ_INSERT_HEAD(&lane->jobs, job, next);
 }
 
 void

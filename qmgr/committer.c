@@ -216,8 +216,8 @@ static void
 run_submit(struct committer *committer, struct commit *commit)
 {
     bool done = find_upkeep(committer, commit->queue) != NULL
-                    ? mqueue_submit(commit->queue, commit->submission, clock_now_ms(),
-                          commit->name, &commit->error)
+                    ? mqueue_submit(commit->queue, commit->submission, clock_now_ms(), commit->name,
+                          &commit->error)
                     : error_set(&commit->error, "the queue is not open");
 
     commit->result = done ? QUEUE_DONE : QUEUE_FAILED;

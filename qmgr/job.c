@@ -103,7 +103,8 @@ job_take_offer(struct job *job, struct base *base, const struct message_offer *o
     job->identity.inode = offer->inode;
     job->identity.size = offer->size;
     job->identity.mtime_ns = offer->mtime_ns;
-    job->order = offer->order;
+    if (offer->order != 0)
+        job->order = offer->order;
     job->hash = offer->hash;
     job->cleanup = offer->cleanup;
     job->incarnation = offer->incarnation;
@@ -138,6 +139,8 @@ job_take_verdict(struct job *job, const struct message_verdict *verdict)
     if (verdict->details.size > 0)
         memcpy(job->details, verdict->details.data, verdict->details.size);
     job->details_size = verdict->details.size;
+    if (job->order == 0)
+        job->order = verdict->time;
     job->written = verdict->time;
     set_id(job);
     if (base_is_mqueue(job->base) || job->base == NULL)

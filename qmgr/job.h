@@ -75,7 +75,7 @@ struct job {
     bool recalled; /* asked back from its worker */
 
     /* of a job of an mqueue */
-    int64_t order; /* its priority: smaller ones go first */
+    int64_t order; /* smaller ones go first: its priority, or when it was written */
     struct mqueue_job *taken; /* locked */
     struct mqueue_outcome *outcomes; /* of recipients so far */
     size_t outcome_count;

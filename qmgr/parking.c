@@ -1,8 +1,8 @@
 #include "qmgr/parking.h"
-#include "qmgr/schedule.h"
 #include "lib/service.h"
 #include "qmgr/clock.h"
 #include "qmgr/finish.h"
+#include "qmgr/schedule.h"
 
 /* A lane whose first mail waits longer than this is slow: what comes behind LANE_SHORT of its mails
  * waits at pickup, so that it does not fill the window of its base. */
@@ -35,12 +35,20 @@ parking_holds(struct account *account)
     return account_left(account) <= account->queued;
 }
 
+/* True where some mail of the lane waits too long. The first need not be the one: older mails may
+ * have come later. */
 static bool
 is_slow(const struct lane *lane)
 {
-    const struct job *first = TAILQ_FIRST(&lane->jobs);
+    const struct job *job;
+    int64_t earliest = clock_monotonic_ms() - LANE_SLOW_MS;
 
-    return first != NULL && clock_monotonic_ms() - first->queued_at > LANE_SLOW_MS;
+    TAILQ_FOREACH(job, &lane->jobs, next)
+    {
+        if (job->queued_at < earliest)
+            return true;
+    }
+    return false;
 }
 
 bool
