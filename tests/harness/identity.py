@@ -1,5 +1,6 @@
 """As whom smailer runs: as root, with a user for each role, or as one ordinary user."""
 
+import contextlib
 import dataclasses
 import os
 import pwd
@@ -41,8 +42,9 @@ class Identity:
         os.chown(path, self.spool_uid, self.spool_gid, follow_symlinks=False)
         for directory, folders, files in os.walk(path):
             for name in folders + files:
-                os.chown(os.path.join(directory, name), self.spool_uid, self.spool_gid,
-                         follow_symlinks=False)
+                with contextlib.suppress(FileNotFoundError):  # smailer is at work there
+                    os.chown(os.path.join(directory, name), self.spool_uid, self.spool_gid,
+                             follow_symlinks=False)
 
 
 def root():
