@@ -219,21 +219,59 @@ leave_out_young(const struct sendmail_options *options, struct mailq_list *list)
     list->count = kept;
 }
 
-static int
-run_shown(const struct sendmail_options *options)
+/* Leaves the jobs of LIST that BEFORE has. */
+static void
+leave_out_seen(struct mailq_list *list, const struct mailq_lists *before)
 {
-    struct mailq_lists lists;
-    int status = mailq_fetch(&lists, options);
+    size_t kept = 0;
 
-    for (size_t i = 0; i < lists.count; i++) {
-        struct mailq_list *list = lists.lists[i];
+    for (size_t i = 0; i < list->count; i++) {
+        struct mailq_job *job = list->jobs[i];
+
+        if (mailq_lists_have(before, list->directory, job->name))
+            mailq_job_free(job);
+        else
+            list->jobs[kept++] = job;
+    }
+    list->count = kept;
+}
+
+/* Shows the jobs of LISTS but those of BEFORE. */
+static int
+show_lists(const struct sendmail_options *options, const struct mailq_lists *lists,
+    const struct mailq_lists *before)
+{
+    int status = EX_OK;
+
+    for (size_t i = 0; i < lists->count; i++) {
+        struct mailq_list *list = lists->lists[i];
 
         leave_out_young(options, list);
+        leave_out_seen(list, before);
         mailq_list_sort(list, options->order);
-        if (list->count == 0)
+        if (list->count == 0 && before->count == 0)
             putchar('\n');
         for (size_t job = 0; job < list->count; job++)
             status = worse(status, show_job(options, list, job));
+    }
+    return status;
+}
+
+/* Whoever is told of a mail that failed is told in the same run. */
+static int
+run_shown(const struct sendmail_options *options)
+{
+    const struct mailq_lists nothing = {.count = 0};
+    struct mailq_lists lists;
+    struct mailq_lists notices;
+    int status = mailq_fetch(&lists, options);
+
+    if (status == EX_OK)
+        status = show_lists(options, &lists, &nothing);
+    if (status == EX_NOUSER && options->selection.count == 0) {
+        if (mailq_fetch(&notices, options) == EX_OK)
+            show_lists(options, &notices, &lists);
+        mailq_lists_free(&notices);
     }
     mailq_lists_free(&lists);
     return status;

@@ -181,6 +181,19 @@ def test_q_v_shows_what_happens(sendmail, make_relay):
     assert command("-q", "-v", "-qRnosuch").stdout == "\n"
 
 
+def test_q_v_returns_what_failed(sendmail, make_relay):
+    relay = make_relay(lambda stage, mail, address: "550 5.1.1 No such user here"
+                       if stage == "rcpt" and address.startswith("reject") else None)
+    command = sendmail(relay)
+    command.mqueue.put("reject@far.example.net", sender="ann@example.org")
+    result = command("-q", "-v")
+    assert result.returncode == 67, result
+    lines = result.stdout.splitlines()
+    assert "reject@far.example.net... User unknown" in lines
+    assert any(line.startswith("ann@example.org... Sent (") for line in lines)
+    assert command.mqueue.names() == []
+
+
 def test_only_what_is_selected_is_tried(sendmail, relay):
     """The guide: -qRsally, -qSSTRING, -qISTRING."""
     command = sendmail(relay)
