@@ -65,7 +65,7 @@ LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
-.PHONY: all clean unit unit-programs check demo bench asan tidy format users install
+.PHONY: all clean unit unit-programs check demo bench asan fuzz tidy format users install
 all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -128,6 +128,21 @@ asan:
 	@$(PARALLEL) O=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' WERROR= all unit-programs
 	@SMAILER_SANITIZE=yes SMAILER_PATIENCE=3 tests/run --build $(BUILD)/asan --main-flows
 
+# tests/fuzz/FOLDER_NAME.c is fed to what it tests in FOLDER/, for FUZZ_SECONDS each.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
+fuzz-sources = $(sort $(foreach f,$(call unit-folder,$(1)) queue lib,$(SOURCES_$(f))))
+fuzz-packages = $(PKGS_lib) $(PKGS_$(call unit-folder,$(1)))
+$(BUILD)/fuzz/%: tests/fuzz/%.c $$(call fuzz-sources,$$*)
+	@mkdir -p $(@D)
+	$(call SHOW,FUZZ)clang $(CPPFLAGS) -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined $(call pkg-cflags,$(call fuzz-packages,$*)) \
+	  -o $@ $(filter-out %/main.c,$^) $(call pkg-libs,$(call fuzz-packages,$*)) -lpthread
+fuzz:
+	@tests/install-dependencies all
+	@$(PARALLEL) $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do echo "== $$fuzzer"; \
+	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 -print_pcs=0 -print_funcs=0 -rss_limit_mb=4096 || exit 1; done
+
 C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
 format:
 	clang-format -i $(C_FILES)
@@ -151,8 +166,9 @@ install: all
 	ln -sf smailer $(DESTDIR)$(BINDIR)/mailq
 	for link in $(SENDMAIL_LINKS); do [ -e $(DESTDIR)$$link ] || [ -L $(DESTDIR)$$link ] || \
 	  { $(INSTALL) -d $(DESTDIR)$${link%/*} && ln -s $(SBINDIR)/sendmail $(DESTDIR)$$link; } || exit 1; done
-	for file in main.cf master.cf accounts.cf; do [ -e $(DESTDIR)$(CONFDIR)/$$file ] || \
-	  $(INSTALL) -m 600 conf/$$file $(DESTDIR)$(CONFDIR)/; done
+	for file in main.cf master.cf; do [ -e $(DESTDIR)$(CONFDIR)/$$file ] || \
+	  $(INSTALL) -m 644 conf/$$file $(DESTDIR)$(CONFDIR)/; done
+	[ -e $(DESTDIR)$(CONFDIR)/accounts.cf ] || $(INSTALL) -m 600 conf/accounts.cf $(DESTDIR)$(CONFDIR)/
 	$(INSTALL) -m 755 conf/smailer.init $(DESTDIR)$(SYSCONFDIR)/init.d/smailer
 	$(INSTALL) -m 644 conf/smailer.logrotate $(DESTDIR)$(SYSCONFDIR)/logrotate.d/smailer
 	[ -e $(DESTDIR)$(SYSCONFDIR)/default/smailer ] || \
