@@ -4,10 +4,15 @@
 #include "qmgr/finish.h"
 #include "qmgr/schedule.h"
 
-/* A lane whose first mail waits longer than this is slow: what comes behind LANE_SHORT of its mails
- * waits at pickup, so that it does not fill the window of its base. */
+/* A lane in which a mail waits longer than this is slow: what comes behind the first few of its
+ * mails waits at pickup, so that it does not fill the window of its base. */
 #define LANE_SLOW_MS 250
-#define LANE_SHORT 32
+
+/* How many these few are: of what all lanes of a base may keep (half of its window), each has its
+ * share. */
+#define LANES_KEEP 128U
+#define LANE_KEEPS_MOST 32U
+#define LANE_KEEPS_LEAST 4U
 
 /* Parked mails that were asked for and did not come (somebody removed them) are asked for again. */
 #define WANTED_AGAIN_MS 1000
@@ -51,10 +56,25 @@ is_slow(const struct lane *lane)
     return false;
 }
 
+/* How many mails LANE keeps while it is slow. */
+static uint32_t
+share_of(const struct lane *lane)
+{
+    uint32_t lanes = 0;
+    uint32_t share;
+
+    for (const struct lane *each = lane->base->lanes; each != NULL; each = each->next)
+        lanes += each->count > 0;
+    share = LANES_KEEP / (lanes > 0 ? lanes : 1);
+    if (share > LANE_KEEPS_MOST)
+        return LANE_KEEPS_MOST;
+    return share < LANE_KEEPS_LEAST ? LANE_KEEPS_LEAST : share;
+}
+
 bool
 parking_is_full(const struct lane *lane)
 {
-    return lane->count >= LANE_SHORT && is_slow(lane);
+    return lane->count >= share_of(lane) && is_slow(lane);
 }
 
 /* They come, or are given up. */
@@ -85,7 +105,7 @@ static uint32_t
 find_use(const struct lane *lane)
 {
     struct account *account = lane->account;
-    uint32_t count = LANE_SHORT * 2;
+    uint32_t count = share_of(lane) * 2;
     uint32_t left = account_left(account);
     uint32_t coming = account->queued + account->wanted;
 
@@ -112,7 +132,7 @@ refill(struct lane *lane)
 
     if (lane->wanted > 0 && now - lane->wanted_at > WANTED_AGAIN_MS)
         note_arrival(lane, lane->wanted);
-    if (lane->parked == 0 || lane->wanted > 0 || lane->count > LANE_SHORT / 2)
+    if (lane->parked == 0 || lane->wanted > 0 || lane->count > share_of(lane) / 2)
         return;
     if (health->down && !health_allows(health, clock_now_ms()))
         return;
@@ -177,7 +197,7 @@ shorten(struct lane *lane)
 
     if (spent)
         hold(lane);
-    while (lane->count > 0 && (spent || (lane->count > LANE_SHORT && is_slow(lane))))
+    while (lane->count > 0 && (spent || (lane->count > share_of(lane) && is_slow(lane))))
         parking_park(take_last(lane), spent);
     if (lane->count == 0 && lane->in_ring) {
         TAILQ_REMOVE(&lane->account->ring, lane, in_account);

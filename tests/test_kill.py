@@ -12,10 +12,9 @@ import pytest
 from harness import scripted
 from harness.base import document, item
 from harness.process import alive, wait_for
-from harness.smailer import ROLES as ALL_ROLES, account
+from harness.smailer import ROLES, account
 
 FOO = "foo@example.com"
-ROLES = [role for role in ALL_ROLES if role != "sql"]  # there is none without a table
 MAILS = 600
 KILLS = 8
 INSTANCES = 4

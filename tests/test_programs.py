@@ -13,7 +13,7 @@ import pytest
 
 from harness.identity import ROLE_USERS, SPOOL_USER
 from harness.process import alive, wait_for
-from harness.smailer import PROJECT, ROLES, SANITIZED, account, program
+from harness.smailer import ALL_ROLES, PROJECT, ROLES, SANITIZED, account, program
 
 FOO = "foo@example.com"
 
@@ -40,7 +40,7 @@ def test_a_library_belongs_to_one_program(name, own):
 
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizers link differently")
-@pytest.mark.parametrize("name", ["smailer-master", "smailer", *(f"smailer-{r}" for r in ROLES)])
+@pytest.mark.parametrize("name", ["smailer-master", "smailer", *(f"smailer-{r}" for r in ALL_ROLES)])
 def test_programs_are_hardened(name):
     output = subprocess.run(["readelf", "-hldW", program(name)], check=True, capture_output=True,
                             text=True).stdout

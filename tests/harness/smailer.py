@@ -17,7 +17,8 @@ from .process import PATIENCE, alive, descendants, kill_all, reap, wait_for
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SMAILER_BUILD", PROJECT)).resolve()
 SANITIZED = os.environ.get("SMAILER_SANITIZE", "") != ""
-ROLES = ("pickup", "cleanup", "qmgr", "smtp", "control", "sql")
+ROLES = ("pickup", "cleanup", "qmgr", "smtp", "control")  # those of every tree
+ALL_ROLES = (*ROLES, "sql")  # a smailer-sql is there for each table
 FAULT = re.compile(r"ERROR: AddressSanitizer|LeakSanitizer: detected|runtime error:|SIGSYS"
                    r"|signal 31\b|stack smashing detected|malloc\(\): |free\(\): ")
 
@@ -88,7 +89,7 @@ class Smailer:
         return config.keys(self.main) + spools + "".join(self.sections)
 
     def master_text(self):
-        roles = {role: {} for role in ROLES}
+        roles = {role: {} for role in ALL_ROLES}
         if self.identity.is_root:
             roles.update({role: {"user": user} for role, user in ROLE_USERS.items()})
         for role, settings in self.programs.items():
