@@ -47,9 +47,14 @@ static const struct {
 } ACCESS[] = {
     {SANDBOX_READ, LANDLOCK_ACCESS_FS_READ_FILE},
     {SANDBOX_LIST, LANDLOCK_ACCESS_FS_READ_DIR},
-    {SANDBOX_WRITE, LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                        LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                        LANDLOCK_ACCESS_FS_REMOVE_DIR | RIGHT_REFER | RIGHT_TRUNCATE},
+    /* To rename a link or a FIFO to another directory counts as making one there; really to make
+     * one, seccomp forbids. */
+    {SANDBOX_WRITE, LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+                        LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_CHAR |
+                        LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_WRITE_FILE |
+                        LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                        LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+                        RIGHT_REFER | RIGHT_TRUNCATE},
 };
 
 #define FILE_RIGHTS                                                                                \
@@ -220,7 +225,8 @@ enum sandbox_outcome
 sandbox_landlock(
     enum role role, const struct sandbox_path *paths, size_t count, struct error *error)
 {
-    const unsigned int connecting = ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_SQL);
+    const unsigned int connecting =
+        ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_SQL);
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     struct ruleset known = version_rights(version);
     bool restricted;

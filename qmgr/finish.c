@@ -65,6 +65,7 @@ static void
 end_job(struct job *job, enum job_end end, uint32_t strikes, int64_t next_try)
 {
     finish_release(job);
+    worker_note_recorded(job);
     service_send(base_finder(job->base),
         &(struct message){.type = MESSAGE_FINISHED,
             .finished = {
@@ -333,6 +334,7 @@ finish_hold(struct job *job, struct commit *commit)
 {
     struct held *held = memory_new(1, sizeof(*held));
 
+    worker_note_recorded(job);
     base_note_problem(job->base, commit->error.text);
     held->commit = commit;
     STAILQ_INSERT_TAIL(&finish.held, held, next);

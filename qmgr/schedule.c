@@ -300,7 +300,8 @@ find_free_worker(const struct account *account, uint32_t most)
     TAILQ_FOREACH(worker, &account->workers, in_account)
     {
         if (worker->state != WORKER_UP || worker->alone || worker->verbose ||
-            worker->in_hand >= (worker->hung ? 1 : worker->room) || worker->in_hand > most)
+            worker->in_hand + worker->unrecorded >= (worker->hung ? 1 : worker->room) ||
+            worker->in_hand > most)
             continue;
         if (best == NULL ||
             (fast ? worker->in_hand > best->in_hand : worker->in_hand < best->in_hand))

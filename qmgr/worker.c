@@ -352,6 +352,26 @@ learn(struct worker *worker, const struct attempt *attempt)
     }
 }
 
+/* A table's results outlive a death in its journal; a directory's are the moves. */
+static void
+keep_place(struct worker *worker, struct job *job)
+{
+    if (job->base->settings->kind == SECTION_SQL)
+        return;
+    job->recorded_for = worker->number;
+    worker->unrecorded++;
+}
+
+void
+worker_note_recorded(struct job *job)
+{
+    struct worker *worker = job->recorded_for != 0 ? find(job->recorded_for) : NULL;
+
+    job->recorded_for = 0;
+    if (worker != NULL)
+        worker->unrecorded--;
+}
+
 void
 worker_handle_result(struct channel *from, const struct message *message)
 {
@@ -379,10 +399,12 @@ worker_handle_result(struct channel *from, const struct message *message)
         learn(worker, &attempt);
         account_note_time(worker->account, clock_monotonic_ms() - worker->head_since);
         take_back(job, was_taken(&attempt));
-        if (job->base == NULL)
+        if (job->base == NULL) {
             trial_end(job, &attempt);
-        else
+        } else {
+            keep_place(worker, job);
             finish_attempt(job, &attempt);
+        }
     }
     schedule_soon();
 }

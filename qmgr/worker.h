@@ -29,6 +29,7 @@ struct worker {
     struct channel *channel; /* NULL once it was closed */
     uint32_t room; /* jobs at once */
     uint32_t in_hand;
+    uint32_t unrecorded; /* jobs that it has told of and that are not moved yet */
     struct job_list jobs;
     struct job *trial; /* what it was started to try, until it is connected */
     uint64_t trial_number; /* whose dialogue it tells */
@@ -57,6 +58,10 @@ struct worker *worker_start(struct account *account, bool verbose);
 
 /* Gives JOB to the worker. */
 void worker_deliver(struct worker *worker, struct job *job);
+
+/* JOB is recorded, or that has to wait: its worker gets the place back. So no more than a worker's
+ * room is ever sent and not recorded, whoever dies. */
+void worker_note_recorded(struct job *job);
 
 /* Lets it finish what it has, and end. */
 void worker_stop(struct worker *worker);

@@ -165,8 +165,10 @@ settle(const struct scene *scene, const struct mqueue_outcome *outcomes, size_t 
     struct mqueue_decision decision;
     struct error error;
 
-    if (job == NULL)
+    if (job == NULL) {
+        queue_close(queue);
         return;
+    }
     mqueue_decide(job, outcomes, count, scene->now, &decision);
     if (!mqueue_settle(job, &decision, scene->now, &error) || !queue_sync(&queue, 1, &error))
         fail_msg("%s", error.text);
