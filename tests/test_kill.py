@@ -18,6 +18,7 @@ FOO = "foo@example.com"
 MAILS = 600
 KILLS = 8
 INSTANCES = 4
+ROOM = 2  # mails in a worker's hand without pipelining: both may be accepted and not yet moved
 
 
 def load(instance):
@@ -56,7 +57,7 @@ def check_all_sent(instance, relay, subjects, bad, kills):
     arrived = collections.Counter(mail.subject for mail in relay.mails)
     assert set(arrived) == subjects
     again = sum(arrived.values()) - count
-    assert again <= kills * INSTANCES, f"{again} mails were sent twice, after {kills} kills"
+    assert again <= kills * INSTANCES * ROOM, f"{again} mails were sent twice, after {kills} kills"
 
 
 def start(smailer, relay, **settings):
