@@ -100,8 +100,14 @@ static void
 adopted(void *context, const PGresult *result)
 {
     (void)context;
-    if (result != NULL && !database_succeeded(result))
+    if (result == NULL)
+        return;
+    if (!database_succeeded(result)) {
         session_note_failure("take in deferred rows", result);
+        return;
+    }
+    /* A claim that was under way did not see when their time comes. */
+    claim_wake();
 }
 
 static void
