@@ -161,7 +161,9 @@ test_files_outside(void **state)
     expect_each(CHILDREN, create_outside, REFUSED, "create a file beside the queue");
     expect_each(CHILDREN & ~ROLE_BIT(ROLE_QMGR), create_inside, REFUSED, "create in the queue");
     expect_each(CHILDREN, rename_outside, REFUSED, "move a mail out of the queue");
-    expect_each(CHILDREN, make_link, REFUSED, "make a link");
+    /* qmgr may move links, so only its filter keeps it from making them. */
+    expect_each(CHILDREN & ~(SANDBOX_SANITIZED ? ROLE_BIT(ROLE_QMGR) : 0U), make_link, REFUSED,
+        "make a link");
 }
 
 static void
