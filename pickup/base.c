@@ -9,27 +9,6 @@
 #include "pickup/pass.h"
 #include "pickup/run.h"
 
-static int64_t
-clock_ms(clockid_t which)
-{
-    struct timespec now;
-
-    clock_gettime(which, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t
-now_ms(void)
-{
-    return clock_ms(CLOCK_REALTIME);
-}
-
-int64_t
-monotonic_ms(void)
-{
-    return clock_ms(CLOCK_MONOTONIC);
-}
-
 /* True where a file that inotify told of may be offered now. */
 static bool
 is_fresh(struct base *base, const struct candidate *candidate)
@@ -256,8 +235,8 @@ base_wakeup(const struct base *base)
         return -1;
     for (size_t i = 0; i < 2; i++) {
         const struct pass *pass = &base->passes[i];
-        int64_t rest = pass->not_before - monotonic_ms();
-        int64_t due = pass->due - now_ms();
+        int64_t rest = pass->not_before - clock_monotonic_ms();
+        int64_t due = pass->due - clock_now_ms();
 
         if (pass->wanted || (base->wanted_count > 0 && !pass->whole))
             note_earlier(&wakeup, rest);

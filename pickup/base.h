@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "pickup/known.h"
 #include "queue/queue.h"
@@ -109,8 +110,5 @@ int64_t base_wakeup(const struct base *base);
 
 /* Forgets everything but its number. */
 void base_reset(struct base *base);
-
-int64_t now_ms(void); /* since 1970 */
-int64_t monotonic_ms(void); /* since the machine's start */
 
 #endif

@@ -94,7 +94,7 @@ list_mail(struct listing *listing, struct base *base, const char *name)
     if (found == QUEUE_FOUND_GONE || found == QUEUE_FOUND_FAILED)
         return;
     hash = queue_mail_hash(base->queue, &identity);
-    if (!queue_mail_record(base->queue, &identity, now_ms(), &record) &&
+    if (!queue_mail_record(base->queue, &identity, clock_now_ms(), &record) &&
         identity.place != MAIL_DEFERRED)
         memset(&record, 0, sizeof(record));
     listing->room--;

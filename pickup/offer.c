@@ -196,7 +196,7 @@ add_suspect(struct base *base, const struct candidate *candidate)
     struct known_file *file;
 
     if (offers.suspect_count == SUSPECTS_MAX) {
-        leave_alone(base, candidate, now_ms() + UNREADABLE_MS);
+        leave_alone(base, candidate, clock_now_ms() + UNREADABLE_MS);
         free(candidate->name);
         return;
     }
@@ -277,11 +277,11 @@ examine(struct base *base, const struct candidate *candidate, struct finding *fi
         return false;
     case QUEUE_FOUND_FAILED:
         log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
-        leave_alone(base, candidate, now_ms() + UNREADABLE_MS);
+        leave_alone(base, candidate, clock_now_ms() + UNREADABLE_MS);
         return false;
     }
     finding->hash = queue_mail_hash(base->queue, &finding->identity);
-    queue_mail_record(base->queue, &finding->identity, now_ms(), &finding->record);
+    queue_mail_record(base->queue, &finding->identity, clock_now_ms(), &finding->record);
     find_data(base, finding);
     return true;
 }

@@ -26,7 +26,7 @@ is_wanted(const struct base *base)
 static bool
 is_time(const struct pass *pass)
 {
-    return pass->due != 0 && pass->due <= now_ms();
+    return pass->due != 0 && pass->due <= clock_now_ms();
 }
 
 bool
@@ -40,7 +40,7 @@ pass_is_due(const struct base *base, enum mail_state place)
         return true;
     if (!pass->wanted && !is_time(pass) && !(is_wanted(base) && !pass->whole))
         return false;
-    return pass->for_run || monotonic_ms() >= pass->not_before;
+    return pass->for_run || clock_monotonic_ms() >= pass->not_before;
 }
 
 static bool
@@ -61,7 +61,7 @@ begin(struct base *base, enum mail_state place)
         log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
         pass->due = 0;
         pass->for_run = false;
-        pass->not_before = monotonic_ms() + 1000;
+        pass->not_before = clock_monotonic_ms() + 1000;
     }
     return pass->scan != NULL;
 }
@@ -87,7 +87,7 @@ end(struct base *base, enum mail_state place)
 
     queue_scan_close(pass->scan);
     pass->scan = NULL;
-    pass->not_before = monotonic_ms() + pass->spent * REST_FACTOR + REST_LEAST_MS;
+    pass->not_before = clock_monotonic_ms() + pass->spent * REST_FACTOR + REST_LEAST_MS;
     if (!pass->only_parked) {
         prune(base, place);
         pass->due = pass->due_next;
@@ -126,7 +126,7 @@ is_past(const struct base *base, int64_t until)
 {
     const struct configuration *configuration = service_configuration();
     int64_t longest = configuration->queues[base->number].interval;
-    int64_t now = now_ms();
+    int64_t now = clock_now_ms();
 
     if (longest < configuration->settings.retry_interval)
         longest = configuration->settings.retry_interval;
@@ -162,7 +162,7 @@ is_due(struct base *base, struct pass *pass, const struct mail_identity *identit
 {
     struct mail_record record;
     struct known_file *file;
-    int64_t now = now_ms();
+    int64_t now = clock_now_ms();
 
     queue_mail_record(base->queue, identity, now, &record);
     if (record.next_try <= now || run_forces(base->run, NULL))
@@ -252,14 +252,14 @@ bool
 pass_fill(struct base *base, enum mail_state place)
 {
     struct pass *pass = &base->passes[place];
-    int64_t began = monotonic_ms();
+    int64_t began = clock_monotonic_ms();
 
     if (!pass_is_due(base, place) || !ensure_scan(base, place))
         return false;
     base->chunk_at = 0;
     base->chunk_count = 0;
     read_names(base, place);
-    pass->spent += monotonic_ms() - began;
+    pass->spent += clock_monotonic_ms() - began;
     qsort(base->chunk, base->chunk_count, sizeof(base->chunk[0]), compare_age);
     return base->chunk_count > 0 || pass->scan != NULL;
 }

@@ -4,10 +4,10 @@
 #include <time.h>
 
 #include "lib/account.h"
+#include "lib/clock.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 
 /* A mail that takes a relay less than this is worth nobody's while to be sent beside another. */
 #define FAST_MS 4
@@ -83,7 +83,8 @@ account_choose(const char *sender, const struct base *base, char *reason, size_t
         snprintf(reason, size, "there is no account for the sender %s", sender);
         return NULL;
     }
-    if (base != NULL && !base_is_internal(base) && !account_allows(settings, base->settings->sid, base->settings->section)) {
+    if (base != NULL && !base_is_internal(base) &&
+        !account_allows(settings, base->settings->sid, base->settings->section)) {
         snprintf(reason, size, "the account %s is not for mails of %s/%s (sids)", settings->address,
             base->settings->section, base->settings->sid);
         return NULL;

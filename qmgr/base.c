@@ -3,11 +3,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/base.h"
-#include "qmgr/clock.h"
 #include "qmgr/recorder.h"
 
 /* Every base may have this many mails in hand, whatever the others do. */

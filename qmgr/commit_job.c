@@ -8,10 +8,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/outcome.h"
-#include "qmgr/clock.h"
 #include "queue/control_file.h"
 
 /* What a notice's recipients may have, that a message can carry them. */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "qmgr/clock.h"
+#include "lib/clock.h"
 #include "qmgr/commit_move.h"
 
 static enum mail_state

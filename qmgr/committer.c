@@ -6,9 +6,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
-#include "qmgr/clock.h"
 #include "qmgr/commit_job.h"
 #include "qmgr/commit_move.h"
 #include "qmgr/upkeep.h"

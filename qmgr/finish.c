@@ -7,11 +7,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 #include "qmgr/committer.h"
 #include "qmgr/finish.h"
 #include "qmgr/mqueue.h"

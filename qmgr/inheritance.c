@@ -12,11 +12,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/configuration.h"
 #include "lib/log.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 
 #define FIELDS 8
 

@@ -12,11 +12,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/sealed.h"
 #include "qmgr/base.h"
-#include "qmgr/clock.h"
 #include "qmgr/submission.h"
 #include "queue/control_file.h"
 

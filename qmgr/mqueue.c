@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/outcome.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 #include "qmgr/finish.h"
 #include "qmgr/notify.h"
 #include "qmgr/schedule.h"

@@ -1,6 +1,6 @@
 #include "qmgr/parking.h"
+#include "lib/clock.h"
 #include "lib/service.h"
-#include "qmgr/clock.h"
 #include "qmgr/finish.h"
 #include "qmgr/schedule.h"
 

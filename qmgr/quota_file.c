@@ -9,11 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 #include "qmgr/quota_file.h"
 
 #define NAME "quotas"

@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/service.h"
-#include "qmgr/clock.h"
 #include "qmgr/commit_move.h"
 #include "qmgr/finish.h"
 #include "qmgr/recorder.h"

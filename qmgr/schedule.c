@@ -5,11 +5,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
 #include "qmgr/base.h"
-#include "qmgr/clock.h"
 #include "qmgr/mqueue.h"
 #include "qmgr/parking.h"
 #include "qmgr/quota_file.h"

@@ -1,8 +1,8 @@
 #include <stdio.h>
 
+#include "lib/clock.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 #include "qmgr/status.h"
 #include "qmgr/worker.h"
 

@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "lib/account.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/sealed.h"
 #include "lib/service.h"
-#include "qmgr/clock.h"
 #include "qmgr/finish.h"
 
 #define ADDRESS_SIZE (CONTROL_FILE_ADDRESS_MAX + 256)

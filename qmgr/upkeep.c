@@ -2,9 +2,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
-#include "qmgr/clock.h"
 #include "qmgr/upkeep.h"
 
 #define RECOVERY_SLICE 256 /* files */

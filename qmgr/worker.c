@@ -6,11 +6,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
-#include "qmgr/clock.h"
 #include "qmgr/finish.h"
 #include "qmgr/mqueue.h"
 #include "qmgr/schedule.h"

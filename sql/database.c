@@ -10,11 +10,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "sql/database.h"
-#include "sql/now.h"
 
 struct query {
     STAILQ_ENTRY(query) next;
@@ -71,7 +71,7 @@ database_wait(const struct database *database)
 {
     const struct query *first = STAILQ_FIRST(&database->queries);
 
-    return first == NULL ? 0 : now_monotonic_ms() - first->since;
+    return first == NULL ? 0 : clock_monotonic_ms() - first->since;
 }
 
 bool
@@ -271,7 +271,7 @@ database_query(struct database *database, const char *sql, int count, const char
     query = memory_new(1, sizeof(*query));
     query->answer = answer_function;
     query->context = context;
-    query->since = now_monotonic_ms();
+    query->since = clock_monotonic_ms();
     STAILQ_INSERT_TAIL(&database->queries, query, next);
     database->count++;
     if (PQsendQueryParams(database->connection, sql, count, NULL, parameters, NULL, NULL, 0) == 0 ||

@@ -6,6 +6,7 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/memory.h"
@@ -14,7 +15,6 @@
 #include "pickup/cleanups.h"
 #include "queue/queue.h"
 #include "sql/listing.h"
-#include "sql/now.h"
 #include "sql/offer.h"
 #include "sql/run.h"
 #include "sql/session.h"
@@ -170,7 +170,7 @@ static void
 tell(struct listing *listing, const struct listed *listed)
 {
     const struct row *row = listed->row;
-    int64_t seen = row->seen > 0 ? row->seen : now_ms();
+    int64_t seen = row->seen > 0 ? row->seen : clock_now_ms();
     uint64_t job = ++all.last_job | JOB_LISTING | job_finder(ROLE_SQL, service_instance());
     struct error error;
     char name[256];

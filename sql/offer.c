@@ -6,6 +6,7 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/mail_id.h"
@@ -16,7 +17,6 @@
 #include "queue/queue.h"
 #include "sql/claim.h"
 #include "sql/drain.h"
-#include "sql/now.h"
 #include "sql/offer.h"
 #include "sql/release.h"
 #include "sql/run.h"
@@ -338,7 +338,7 @@ return_row(struct row *row, const struct message_finished *finished)
 
     switch ((enum job_end)finished->end) {
     case JOB_LATER:
-        later = finished->next_try - now_ms();
+        later = finished->next_try - clock_now_ms();
         release_row(row, later > 0 ? later : 1);
         break;
     case JOB_SKIPPED:
@@ -375,7 +375,7 @@ offer_handle_finished(struct channel *from, const struct message *message)
     if (end == JOB_STRUCK || end == JOB_GONE)
         claim_wake();
     if (end == JOB_DEFERRED && message->finished.next_try < INT64_MAX)
-        claim_expect(message->finished.next_try - now_ms() + 1);
+        claim_expect(message->finished.next_try - clock_now_ms() + 1);
     if (end != JOB_STRUCK && end != JOB_AGAIN)
         run_note_end(end);
     service_worked();

@@ -5,6 +5,7 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
@@ -12,7 +13,6 @@
 #include "queue/queue.h"
 #include "sql/drain.h"
 #include "sql/journal.h"
-#include "sql/now.h"
 #include "sql/offer.h"
 #include "sql/record.h"
 #include "sql/session.h"
@@ -179,7 +179,7 @@ refuse(const PGresult *answer)
         session_note_trouble(whole);
         records.is_refused = true;
     }
-    take_back(true, alone ? now_monotonic_ms() + AGAIN_MS : 0);
+    take_back(true, alone ? clock_monotonic_ms() + AGAIN_MS : 0);
 }
 
 /* Errors that are the whole database's: read-only, shutting down, no space, no memory. */
@@ -233,7 +233,7 @@ enum parameter {
 static void
 add_result(struct array arrays[PARAMETERS], const struct result *result)
 {
-    int64_t passed = now_ms() - result->recorded_at;
+    int64_t passed = clock_now_ms() - result->recorded_at;
     int64_t left = (int64_t)result->retry_in - (passed > 0 ? passed : 0);
 
     array_add(&arrays[PARAMETER_KEY], result->key);
@@ -272,7 +272,7 @@ send_batch(void)
 static bool
 choose_batch(void)
 {
-    int64_t now = now_monotonic_ms();
+    int64_t now = clock_monotonic_ms();
     struct result *result;
     struct result *after;
     size_t count = 0;
@@ -368,7 +368,7 @@ record_handle(struct channel *from, const struct message *message)
     }
     result = memory_new(1, sizeof(*result));
     *result = (struct result){.job = record->job,
-        .recorded_at = now_ms(),
+        .recorded_at = clock_now_ms(),
         .state = record->state,
         .attempts = record->attempts,
         .strikes = record->strikes,

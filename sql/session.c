@@ -7,11 +7,11 @@
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "sql/journal.h"
-#include "sql/now.h"
 #include "sql/session.h"
 
 /* The gaps between attempts to connect; the last one is a part of the lease, so that a host is back
@@ -103,7 +103,7 @@ session_serves(void)
 int64_t
 session_age(void)
 {
-    return session_serves() ? now_monotonic_ms() - session.since : 0;
+    return session_serves() ? clock_monotonic_ms() - session.since : 0;
 }
 
 const char *
@@ -277,7 +277,7 @@ on_renew(evutil_socket_t descriptor, short what, void *context)
     if (!session_serves())
         return;
     snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
-    session.asked = now_monotonic_ms();
+    session.asked = clock_monotonic_ms();
     session_query(STATEMENT_RENEW, 3, parameters, renewed, NULL);
 }
 
@@ -294,7 +294,7 @@ registered(void *context, const PGresult *result)
     if (session.was_registered && PQgetvalue(result, 0, 0)[0] != 't')
         tell_lease(0);
     session.registered = session.was_registered = true;
-    session.since = now_monotonic_ms();
+    session.since = clock_monotonic_ms();
     session.gap = GAP_FIRST_MS;
     set_problem("");
     note_lease();
@@ -316,7 +316,7 @@ register_claimant(void)
         snprintf(session.session + 2 * i, 3, "%02x", random[i]);
     gethostname(host, sizeof(host) - 1);
     snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
-    session.asked = now_monotonic_ms();
+    session.asked = clock_monotonic_ms();
     session_query(STATEMENT_REGISTER, 4, parameters, registered, NULL);
 }
 

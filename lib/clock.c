@@ -1,6 +1,6 @@
 #include <time.h>
 
-#include "qmgr/clock.h"
+#include "lib/clock.h"
 
 static int64_t
 read_ms(clockid_t which)
