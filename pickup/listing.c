@@ -12,8 +12,8 @@
 #include "pickup/bases.h"
 #include "pickup/cleanups.h"
 #include "pickup/listing.h"
-#include "pickup/offer.h"
 #include "pickup/run.h"
+#include "pickup/suspects.h"
 
 /* Mails listed before other events get their turn. */
 #define BURST 64
@@ -179,7 +179,7 @@ listing_pump(void)
     bool more = true;
 
     for (int i = 0; i < BURST && more; i++)
-        more = !offer_has_suspects() && cleanups_last_has_room() && step_one();
+        more = !suspects_wait() && cleanups_last_has_room() && step_one();
     if (more)
         service_timer_start(listings.soon, 0);
 }

@@ -2,6 +2,7 @@
  * smailer-pickup: finds mails in the directory queues, and hands them on.
  */
 #include "lib/service.h"
+#include "pickup/answer.h"
 #include "pickup/bases.h"
 #include "pickup/cleanups.h"
 #include "pickup/jobs.h"
@@ -91,10 +92,10 @@ handle_run_cancel(struct channel *from, const struct message *message)
 }
 
 static const struct service_handler HANDLERS[] = {
-    {MESSAGE_ROOM, offer_handle_room},
-    {MESSAGE_FINISHED, offer_handle_finished},
-    {MESSAGE_PARKED, offer_handle_parked},
-    {MESSAGE_WANTED, offer_handle_wanted},
+    {MESSAGE_ROOM, answer_handle_room},
+    {MESSAGE_FINISHED, answer_handle_finished},
+    {MESSAGE_PARKED, answer_handle_parked},
+    {MESSAGE_WANTED, answer_handle_wanted},
     {MESSAGE_QUEUE_PROBLEM, bases_handle_problem},
     {MESSAGE_PARSE_ROOM, handle_parse_room},
     {MESSAGE_LIST, listing_handle},

@@ -4,10 +4,6 @@
 #ifndef SMAILER_PICKUP_OFFER_H
 #define SMAILER_PICKUP_OFFER_H
 
-#include <stdbool.h>
-
-#include "lib/channel.h"
-#include "lib/message.h"
 #include "pickup/base.h"
 
 void offer_open(void);
@@ -21,13 +17,5 @@ void offer_pump(void);
 
 /* Offers no more. */
 void offer_stop(void);
-
-/* True where a mail with strikes waits for the last cleanup to be idle. */
-bool offer_has_suspects(void);
-
-void offer_handle_room(struct channel *from, const struct message *message);
-void offer_handle_finished(struct channel *from, const struct message *message);
-void offer_handle_parked(struct channel *from, const struct message *message);
-void offer_handle_wanted(struct channel *from, const struct message *message);
 
 #endif
