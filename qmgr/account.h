@@ -24,6 +24,7 @@ struct account {
     uint32_t in_hand; /* with workers */
     TAILQ_HEAD(, worker) workers;
     uint32_t worker_count;
+    uint32_t lost; /* workers in a row that ended before they could tell of a connection */
     struct health health;
     struct concurrency concurrency;
     double mail_ms; /* how long its relay takes for a mail, the mean of the last ones */

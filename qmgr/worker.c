@@ -27,6 +27,10 @@
 /* A worker that was stopped is done with what it has in this time, or its relay hangs. */
 #define STOP_MS 1000
 
+/* So many workers in a row that end before they are connected are treated as a relay that is down.
+ * One alone, which may have died of anything, says nothing of the relay. */
+#define LOST_MOST 3
+
 /* What waits behind a job for longer than this is given to somebody else. */
 #define RECALL_MS 5000
 
@@ -275,6 +279,7 @@ worker_handle_link_up(struct channel *from, const struct message *message)
         worker->state = WORKER_UP;
     worker->was_up = true;
     worker->told = true;
+    worker->account->lost = 0;
     worker->idle_since = clock_monotonic_ms();
     if (worker->account->health.down) {
         concurrency_init(&worker->account->concurrency, worker->account->settings->connections);
@@ -317,6 +322,7 @@ worker_handle_link_failed(struct channel *from, const struct message *message)
     bool was_up = worker->was_up;
 
     worker->told = true;
+    worker->account->lost = 0;
     worker->state = WORKER_STOPPING;
     while (!TAILQ_EMPTY(&worker->jobs))
         give_back(TAILQ_FIRST(&worker->jobs), &attempt);
@@ -451,7 +457,7 @@ settle(struct worker *worker)
     if (worker->verbose) {
         trial_link_failed(worker, &DIED);
         show_end(worker);
-    } else if (worker->lost) {
+    } else if (worker->lost && ++worker->account->lost >= LOST_MOST) {
         schedule_connection_failed(worker->account, &DIED);
     }
     LIST_REMOVE(worker, in_all);

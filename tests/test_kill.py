@@ -93,7 +93,7 @@ def test_a_killed_program_loses_nothing(smailer, make_relay, role):
     check_all_sent(instance, relay, subjects, bad, KILLS)
     assert all(instance.pids(each) for each in ROLES)
     if role != "worker":
-        assert instance.log_lines(rf"(?i){role}.*(kill|signal|died|ended)", "master")
+        assert instance.wait_for_log(rf"(?i){role}.*(kill|signal|died|ended)", "master")
 
 
 @pytest.mark.main_flow
@@ -189,13 +189,25 @@ def test_a_mail_whose_workers_die_of_faults_is_deferred_at_the_third(smailer, ma
     instance.wait_for_count(base, "sent", 3, 30)
 
 
+@pytest.mark.one_identity
+def test_a_worker_that_dies_while_it_connects_says_nothing_of_its_relay(smailer, scripted_server):
+    server = scripted_server({"greeting": [scripted.hang, scripted.reply("220 ready")]})
+    instance = smailer({FOO: account(server, connections=1)}, retry_interval="1h")
+    instance.allowed_faults = True
+    name = instance.base.drop()
+    wait_for(lambda: "greeting" in server.stages, 15, "a connection")
+    os.kill(instance.pids("smtp")[1], signal.SIGSEGV)
+    instance.wait_for_file(instance.base, "sent", name)
+    assert not instance.log_lines("status=deferred|next try in")
+
+
 def test_a_reply_that_never_came_is_unknown_and_tried_again(smailer, scripted_server):
     server = scripted_server({"content": [scripted.close, scripted.reply("250 Ok")]})
     instance = smailer({FOO: account(server)}, retry_interval="1s", probe_interval="1s")
     base = instance.base
     name = base.drop()
     instance.wait_for_file(base, "sent", name)
-    assert instance.log_lines(r"(?i)unknown.*status=deferred|status=deferred .*unknown")
+    assert instance.wait_for_log(r"(?i)unknown.*status=deferred|status=deferred .*unknown")
 
 
 def test_sigterm_finishes_the_transactions_under_way(smailer, make_relay):
