@@ -168,4 +168,4 @@ def test_nonsense_at_the_socket(deferred):
             pass
         client.close()
     assert len(deferred.cli_ok("queue").stdout.splitlines()) == 3
-    assert deferred.log_lines("control.*(not for|too short)", "control")
+    assert deferred.wait_for_log("control.*(not for|too short)", "control")

@@ -134,7 +134,7 @@ def test_the_fallback_relay_takes_over(smailer, make_relay):
     name = instance.base.drop()
     instance.wait_for_file(instance.base, "sent", name)
     assert len(second.mails) == 1
-    assert instance.log_lines(f"relay={re.escape(second.address.split(':')[0])}.*:{second.port}, "
+    assert instance.wait_for_log(f"relay={re.escape(second.address.split(':')[0])}.*:{second.port}, "
                               ".*status=sent", "smtp")
     first.up()
     instance.restart()

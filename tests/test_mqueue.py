@@ -120,9 +120,9 @@ def test_case(mqueue, relay, name):
         if key in LEFT:
             assert before == {each: instance.mqueue.directory.joinpath(each).lstat().st_size
                               for each in instance.mqueue.names()}
-            assert instance.log_lines(r"stays as it is")
+            assert instance.wait_for_log(r"stays as it is")
         elif key in LOST:
-            assert instance.log_lines(r"Losing qf")
+            assert instance.wait_for_log(r"Losing qf")
         return
     if key == "x02":
         assert {mail.subject for mail in sent} == {"p10", "p20", "p30", "p40", "p50"}
@@ -243,7 +243,7 @@ def test_a_locked_job_is_left_alone(mqueue, relay):
         instance.start()
         other = instance.mqueue.put("two@x.example")
         relay.wait_for_recipient("two@x.example")
-        assert instance.log_lines(r"locked")
+        assert instance.wait_for_log(r"locked")
         assert relay.for_recipient("one@x.example") == []
     relay.wait_for_recipient("one@x.example")
     wait_for_names(instance, [])

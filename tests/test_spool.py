@@ -33,13 +33,13 @@ def dropped(smailer, base, name, reason):
     """NAME was dropped, and REASON stands in its record and in the log."""
     smailer.wait_for_file(base, "drop", name)
     assert re.search(reason, base.record("drop", name)), base.record("drop", name)
-    assert smailer.log_lines(rf"{ID}: .*status=dropped .*(?:{reason})"), smailer.tail()
+    assert smailer.wait_for_log(rf"{ID}: .*status=dropped .*(?:{reason})"), smailer.tail()
 
 
 def deferred(smailer, base, name, reason):
     smailer.wait_for_file(base, "defer", name)
     assert re.search(reason, base.record("defer", name)), base.record("defer", name)
-    assert smailer.log_lines(rf"{ID}: .*status=deferred .*(?:{reason})"), smailer.tail()
+    assert smailer.wait_for_log(rf"{ID}: .*status=deferred .*(?:{reason})"), smailer.tail()
 
 
 # What arrives, and where
@@ -235,7 +235,7 @@ def test_the_relays_words_decide(smailer, make_relay, stage, reply, state):
         instance, instance.base, instance.base.drop(), re.escape(reply))
     code, enhanced = reply[:3], reply.split()[1]
     wanted = enhanced if enhanced[1:2] == "." else rf"{code[0]}\.\d+\.\d+"
-    assert instance.log_lines(rf"dsn={wanted}, status={state.replace('defer', 'deferr')}")
+    assert instance.wait_for_log(rf"dsn={wanted}, status={state.replace('defer', 'deferr')}")
 
 
 def test_ten_thousand_mails_behind_a_dead_relay_cost_a_handful_of_connections(
@@ -311,7 +311,7 @@ def test_hostile_content_is_dropped_with_its_reason(smailer, relay, kind):
     instance.wait_for_file(instance.base, "drop", name)
     assert time.monotonic() - start < 10
     record = instance.base.record("drop", name)
-    [line] = instance.log_lines(rf"{ID}: .*status=dropped")
+    [line] = instance.wait_for_log(rf"{ID}: .*status=dropped")
     reason = re.search(r"status=dropped \((.+)\)", line).group(1)
     assert len(reason) > 5 and reason in record
     assert [mail.text.strip() for mail in relay.mails] == ["behind"]
@@ -403,7 +403,7 @@ def test_links_and_special_files_are_never_followed_or_waited_for(smailer, relay
     for name in ("symlink.xml", "dangling.xml", "fifo.xml"):
         assert base.where(name) == ["drop"]
         assert "not a regular file" in base.record("drop", name)
-        assert instance.log_lines(re.escape(name)), f"{name} is not in the log"
+        assert instance.wait_for_log(re.escape(name)), f"{name} is not in the log"
 
 
 def test_state_directory_that_is_a_link_is_not_followed(smailer, relay):
@@ -418,7 +418,7 @@ def test_state_directory_that_is_a_link_is_not_followed(smailer, relay):
     sent(instance, beta, beta.drop())
     stays(lambda: not os.listdir(elsewhere), 2, "nothing elsewhere")
     assert name in alfa.files("") and len(relay.mails) == 1
-    assert instance.log_lines("alfa.*sent|sent.*alfa")
+    assert instance.wait_for_log("alfa.*sent|sent.*alfa")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
@@ -435,7 +435,7 @@ def test_sent_on_another_file_system_disables_that_base(smailer, relay):
         instance.start()
         sent(instance, beta, beta.drop())
         stays(lambda: alfa.where(name) == [""] and len(relay.mails) == 1, 2)
-        assert instance.log_lines("(?i)alfa.*file system|file system.*alfa")
+        assert instance.wait_for_log("(?i)alfa.*file system|file system.*alfa")
     finally:
         instance.stop()
         subprocess.run(["umount", alfa.path("sent")], check=True)
@@ -836,8 +836,8 @@ def test_a_missing_or_impossible_time_does_not_stop_a_mail(smailer, relay, when)
     mtime = int(time.mktime((2021, 3, 4, 12, 0, 0, 0, 0, 0))) * 10**9
     name = instance.base.drop(time=when, mtime=mtime)
     sent(instance, instance.base, name)
-    assert instance.log_lines(r"0[34]\.03\.2021\d{6}_[0-9A-F]{16}: .*status=sent")
-    assert instance.log_lines(r"0[34]\.03\.2021\d{6}_[0-9A-F]{16}: .*(fld_time|time)")
+    assert instance.wait_for_log(r"0[34]\.03\.2021\d{6}_[0-9A-F]{16}: .*status=sent")
+    assert instance.wait_for_log(r"0[34]\.03\.2021\d{6}_[0-9A-F]{16}: .*(fld_time|time)")
 
 
 def test_a_message_that_is_too_large_is_dropped(smailer, relay):

@@ -331,7 +331,7 @@ def test_what_was_sent_is_recorded_after_a_restart(table, start, make_relay):
     instance.start()
     table.wait_for_counts({"S": 3}, smailer=instance)
     assert len(relay.mails) == 3
-    assert instance.log_lines("was in the journal", "sql")
+    assert instance.wait_for_log("was in the journal", "sql")
 
 
 def test_a_read_only_database_concerns_that_queue_only(table, start, relay, database):
