@@ -39,6 +39,7 @@ struct base {
     int64_t lease_until; /* ms, monotonic: no mail is begun after that */
     uint32_t lease; /* how often the rows in hand were lost to others */
     uint32_t in_hand;
+    uint32_t stuck; /* of these, such whose own file cannot be moved */
     uint32_t granted; /* room at pickup that was not used yet */
     struct lane *lanes;
     char problem[500];

@@ -54,24 +54,19 @@ void finish_alone(struct commit *commit);
 /* Lets go of the job of an mqueue, where it is locked. */
 void finish_release(struct job *job);
 
-/* Keeps a commit that could not be done, to be tried again. */
-void finish_hold(struct job *job, struct commit *commit);
-
 /* The try of a job of an mqueue is over: its outcomes say what became of each recipient, OUTCOME
  * of all, for WORDS. */
 void finish_outcomes(struct job *job, enum outcome outcome, const char *words);
 
-/* Hands over a commit that is no mail's in hand: COMMIT_SUBMIT. */
-void finish_begin(struct commit *commit);
-
-/* For recorders: hands COMMIT to the committer. */
+/* Hands COMMIT to the committer: a recorder's, one that failed before, or one that is no mail's in
+ * hand. */
 void finish_submit(struct commit *commit);
 
 /* For recorders: COMMIT, which is JOB's, is done, with its result. */
 void finish_collect(struct job *job, struct commit *commit);
 
-/* Jobs that are being recorded. */
-uint32_t finish_count(void);
+/* True from finish_close() on: nothing is tried again. */
+bool finish_is_closing(void);
 
 /* Waits until everything is done and synced, and ends the committer. */
 void finish_close(void);

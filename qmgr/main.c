@@ -16,6 +16,7 @@
 #include "qmgr/submission.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
+#include "qmgr/workers.h"
 
 static bool
 prepare(struct service_paths *paths, struct error *error)

@@ -15,6 +15,7 @@
 #include "lib/service.h"
 #include "qmgr/account.h"
 #include "qmgr/finish.h"
+#include "qmgr/held.h"
 #include "qmgr/notify.h"
 #include "qmgr/schedule.h"
 
@@ -259,7 +260,7 @@ static void
 fail(struct job *job, struct commit *commit, const char *reason)
 {
     error_set(&commit->error, "no notice to the sender could be made: %s", reason);
-    finish_hold(job, commit);
+    held_add(job, commit);
 }
 
 /* It could not be made. A job of an mqueue waits until it can; another mail does not. */

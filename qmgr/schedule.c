@@ -16,7 +16,7 @@
 #include "qmgr/schedule.h"
 #include "qmgr/show.h"
 #include "qmgr/trial.h"
-#include "qmgr/worker.h"
+#include "qmgr/workers.h"
 
 /* The slower clock: idle workers, probes that are due, lanes that stand still. */
 #define TICK_MS 100

@@ -4,7 +4,7 @@
 #include "lib/service.h"
 #include "qmgr/account.h"
 #include "qmgr/status.h"
-#include "qmgr/worker.h"
+#include "qmgr/workers.h"
 
 struct asker {
     struct channel *channel;

@@ -242,7 +242,7 @@ commit_job(struct submission *submission, const struct base *base)
     commit->descriptor = -1;
     commit->submission = &submission->job;
     commit->context = submission;
-    finish_begin(commit);
+    finish_submit(commit);
 }
 
 static void

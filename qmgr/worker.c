@@ -17,68 +17,27 @@
 #include "qmgr/show.h"
 #include "qmgr/trial.h"
 #include "qmgr/worker.h"
+#include "qmgr/workers.h"
 
 /* A mail whose connection broke so often before it was tried is deferred. */
 #define RETURNS_MOST 3
 
-/* Where more accounts have mails than there are places, they take turns of this length. */
-#define TURN_MS 1000
-
-/* A worker that was stopped is done with what it has in this time, or its relay hangs. */
-#define STOP_MS 1000
-
 /* So many workers in a row that end before they are connected are treated as a relay that is down.
  * One alone, which may have died of anything, says nothing of the relay. */
 #define LOST_MOST 3
-
-/* What waits behind a job for longer than this is given to somebody else. */
-#define RECALL_MS 5000
-
-static struct {
-    LIST_HEAD(, worker) workers;
-    uint32_t count;
-    uint32_t last_number;
-} all;
-
-void
-workers_open(void)
-{
-    LIST_INIT(&all.workers);
-}
-
-uint32_t
-workers_count(void)
-{
-    return all.count;
-}
-
-static struct worker *
-find(uint32_t number)
-{
-    struct worker *worker;
-
-    LIST_FOREACH(worker, &all.workers, in_all)
-    {
-        if (worker->number == number)
-            return worker;
-    }
-    return NULL;
-}
 
 static struct worker *
 add(struct account *account, bool verbose)
 {
     struct worker *worker = memory_new(1, sizeof(*worker));
 
-    worker->number = ++all.last_number;
     worker->account = account;
     worker->verbose = verbose;
     worker->started_at = clock_monotonic_ms();
     TAILQ_INIT(&worker->jobs);
-    LIST_INSERT_HEAD(&all.workers, worker, in_all);
     TAILQ_INSERT_TAIL(&account->workers, worker, in_account);
     account->worker_count++;
-    all.count++;
+    workers_add(worker);
     return worker;
 }
 
@@ -171,101 +130,6 @@ worker_stop(struct worker *worker)
     worker->state = WORKER_STOPPING;
     worker->stopped_at = clock_monotonic_ms();
     service_send(worker->channel, &(struct message){.type = MESSAGE_STOP});
-}
-
-/* True where A is the better one to stop. Of two accounts with as many, the one that has had its
- * place for longer gives it up. */
-static bool
-is_better_spare(const struct worker *a, const struct worker *b)
-{
-    if (a->account->worker_count != b->account->worker_count)
-        return a->account->worker_count > b->account->worker_count;
-    return a->started_at < b->started_at;
-}
-
-struct worker *
-workers_find_spare(uint32_t own)
-{
-    struct worker *worker;
-    struct worker *spare = NULL;
-    int64_t now = clock_monotonic_ms();
-
-    LIST_FOREACH(worker, &all.workers, in_all)
-    {
-        if (worker->state == WORKER_STOPPING && now - worker->stopped_at < STOP_MS)
-            return NULL; /* a place comes free already */
-        if (worker->state != WORKER_UP || worker->verbose)
-            continue;
-        if (worker->in_hand == 0 && worker->account->queued == 0)
-            return worker;
-        if (worker->account->worker_count <= own + 1 &&
-            (own > 0 || now - worker->started_at < TURN_MS))
-            continue;
-        if (spare == NULL || is_better_spare(worker, spare))
-            spare = worker;
-    }
-    return spare;
-}
-
-void
-workers_stop_idle(bool at_once)
-{
-    struct worker *worker;
-    int64_t now = clock_monotonic_ms();
-
-    LIST_FOREACH(worker, &all.workers, in_all)
-    {
-        if (worker->state == WORKER_UP && worker->in_hand == 0 && worker->idle_since != 0 &&
-            (at_once || now - worker->idle_since >= worker->account->settings->idle))
-            worker_stop(worker);
-    }
-}
-
-static void
-recall(struct worker *worker)
-{
-    struct job *job = TAILQ_FIRST(&worker->jobs);
-
-    worker->hung = true;
-    while ((job = TAILQ_NEXT(job, next)) != NULL) {
-        if (job->recalled)
-            continue;
-        job->recalled = true;
-        service_send(
-            worker->channel, &(struct message){.type = MESSAGE_RECALL, .recall = {job->number}});
-    }
-}
-
-void
-workers_recall(void)
-{
-    struct worker *worker;
-    int64_t now = clock_monotonic_ms();
-
-    LIST_FOREACH(worker, &all.workers, in_all)
-    {
-        if (worker->state == WORKER_UP && worker->in_hand > 1 &&
-            now - worker->head_since >= RECALL_MS)
-            recall(worker);
-    }
-}
-
-void
-workers_stop_all(void)
-{
-    struct worker *worker;
-
-    LIST_FOREACH(worker, &all.workers, in_all)
-    worker_stop(worker);
-}
-
-void
-workers_each(void (*visit)(struct worker *worker, void *context), void *context)
-{
-    struct worker *worker;
-
-    LIST_FOREACH(worker, &all.workers, in_all)
-    visit(worker, context);
 }
 
 void
@@ -371,7 +235,7 @@ keep_place(struct worker *worker, struct job *job)
 void
 worker_note_recorded(struct job *job)
 {
-    struct worker *worker = job->recorded_for != 0 ? find(job->recorded_for) : NULL;
+    struct worker *worker = job->recorded_for != 0 ? workers_find(job->recorded_for) : NULL;
 
     job->recorded_for = 0;
     if (worker != NULL)
@@ -445,8 +309,8 @@ settle_jobs(struct worker *worker)
 }
 
 /* Frees the worker when its channel is empty and its end is known. */
-static void
-settle(struct worker *worker)
+void
+worker_settle(struct worker *worker)
 {
     static const struct attempt DIED = {
         .stage = STAGE_CONNECT, .words = "the worker ended", .relay = "", .enhanced = ""};
@@ -460,10 +324,9 @@ settle(struct worker *worker)
     } else if (worker->lost && ++worker->account->lost >= LOST_MOST) {
         schedule_connection_failed(worker->account, &DIED);
     }
-    LIST_REMOVE(worker, in_all);
+    workers_remove(worker);
     TAILQ_REMOVE(&worker->account->workers, worker, in_account);
     worker->account->worker_count--;
-    all.count--;
     free(worker);
     schedule_soon();
 }
@@ -471,7 +334,7 @@ settle(struct worker *worker)
 void
 worker_handle_gone(struct channel *from, const struct message *message)
 {
-    struct worker *worker = find(message->worker_gone.worker);
+    struct worker *worker = workers_find(message->worker_gone.worker);
 
     (void)from;
     if (worker == NULL)
@@ -483,7 +346,7 @@ worker_handle_gone(struct channel *from, const struct message *message)
     worker->gone = true;
     worker->fault = message->worker_gone.fault != 0;
     worker->state = WORKER_STOPPING;
-    settle(worker);
+    worker_settle(worker);
 }
 
 void
@@ -495,18 +358,5 @@ worker_left(struct channel *channel)
     worker->state = WORKER_STOPPING;
     if (service_peer(ROLE_SMTP, 0) == NULL)
         worker->gone = true;
-    settle(worker);
-}
-
-void
-workers_smtp_left(void)
-{
-    struct worker *worker;
-    struct worker *after;
-
-    for (worker = LIST_FIRST(&all.workers); worker != NULL; worker = after) {
-        after = LIST_NEXT(worker, in_all);
-        worker->gone = true;
-        settle(worker);
-    }
+    worker_settle(worker);
 }

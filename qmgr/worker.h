@@ -1,5 +1,5 @@
 /*
- * The workers of smtp: one connection each, for one account.
+ * A worker of smtp: one connection, for one account.
  */
 #ifndef SMAILER_QMGR_WORKER_H
 #define SMAILER_QMGR_WORKER_H
@@ -48,11 +48,6 @@ struct worker {
     char relay[321];
 };
 
-void workers_open(void);
-
-/* Workers of all accounts. */
-uint32_t workers_count(void);
-
 /* Asks smtp for a worker; NULL where that is not possible now. */
 struct worker *worker_start(struct account *account, bool verbose);
 
@@ -66,32 +61,16 @@ void worker_note_recorded(struct job *job);
 /* Lets it finish what it has, and end. */
 void worker_stop(struct worker *worker);
 
-/* The one that is stopped when another account needs its place: idle, or of the account that has
- * the most, or, for one that has none, of the account whose turn was long enough. NULL where none
- * is to spare for an account that has OWN workers. */
-struct worker *workers_find_spare(uint32_t own);
-
-/* Stops those that were idle for longer than their account allows, or all that are. */
-void workers_stop_idle(bool at_once);
-
-void workers_stop_all(void);
-
-/* Asks those back that wait behind a job which does not get on. */
-void workers_recall(void);
-
-/* Calls DO for each worker. */
-void workers_each(void (*visit)(struct worker *worker, void *context), void *context);
-
 void worker_handle_link_up(struct channel *from, const struct message *message);
 void worker_handle_link_failed(struct channel *from, const struct message *message);
 void worker_handle_result(struct channel *from, const struct message *message);
 void worker_handle_dialogue(struct channel *from, const struct message *message);
 void worker_handle_gone(struct channel *from, const struct message *message);
 
+/* Frees the worker when its channel is empty and its end is known. */
+void worker_settle(struct worker *worker);
+
 /* A worker's channel was closed. */
 void worker_left(struct channel *channel);
-
-/* smtp itself ended: its workers end with it, and nobody tells how. */
-void workers_smtp_left(void);
 
 #endif

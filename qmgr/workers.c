@@ -1,0 +1,168 @@
+#include "qmgr/workers.h"
+
+#include "lib/clock.h"
+#include "lib/service.h"
+#include "qmgr/account.h"
+
+/* Where more accounts have mails than there are places, they take turns of this length. */
+#define TURN_MS 1000
+
+/* A worker that was stopped is done with what it has in this time, or its relay hangs. */
+#define STOP_MS 1000
+
+/* What waits behind a job for longer than this is given to somebody else. */
+#define RECALL_MS 5000
+
+static struct {
+    LIST_HEAD(, worker) workers;
+    uint32_t count;
+    uint32_t last_number;
+} all;
+
+void
+workers_open(void)
+{
+    LIST_INIT(&all.workers);
+}
+
+uint32_t
+workers_count(void)
+{
+    return all.count;
+}
+
+void
+workers_add(struct worker *worker)
+{
+    worker->number = ++all.last_number;
+    LIST_INSERT_HEAD(&all.workers, worker, in_all);
+    all.count++;
+}
+
+void
+workers_remove(struct worker *worker)
+{
+    LIST_REMOVE(worker, in_all);
+    all.count--;
+}
+
+struct worker *
+workers_find(uint32_t number)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->number == number)
+            return worker;
+    }
+    return NULL;
+}
+
+/* True where A is the better one to stop. Of two accounts with as many, the one that has had its
+ * place for longer gives it up. */
+static bool
+is_better_spare(const struct worker *a, const struct worker *b)
+{
+    if (a->account->worker_count != b->account->worker_count)
+        return a->account->worker_count > b->account->worker_count;
+    return a->started_at < b->started_at;
+}
+
+struct worker *
+workers_find_spare(uint32_t own)
+{
+    struct worker *worker;
+    struct worker *spare = NULL;
+    int64_t now = clock_monotonic_ms();
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->state == WORKER_STOPPING && now - worker->stopped_at < STOP_MS)
+            return NULL; /* a place comes free already */
+        if (worker->state != WORKER_UP || worker->verbose)
+            continue;
+        if (worker->in_hand == 0 && worker->account->queued == 0)
+            return worker;
+        if (worker->account->worker_count <= own + 1 &&
+            (own > 0 || now - worker->started_at < TURN_MS))
+            continue;
+        if (spare == NULL || is_better_spare(worker, spare))
+            spare = worker;
+    }
+    return spare;
+}
+
+void
+workers_stop_idle(bool at_once)
+{
+    struct worker *worker;
+    int64_t now = clock_monotonic_ms();
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->state == WORKER_UP && worker->in_hand == 0 && worker->idle_since != 0 &&
+            (at_once || now - worker->idle_since >= worker->account->settings->idle))
+            worker_stop(worker);
+    }
+}
+
+static void
+recall(struct worker *worker)
+{
+    struct job *job = TAILQ_FIRST(&worker->jobs);
+
+    worker->hung = true;
+    while ((job = TAILQ_NEXT(job, next)) != NULL) {
+        if (job->recalled)
+            continue;
+        job->recalled = true;
+        service_send(
+            worker->channel, &(struct message){.type = MESSAGE_RECALL, .recall = {job->number}});
+    }
+}
+
+void
+workers_recall(void)
+{
+    struct worker *worker;
+    int64_t now = clock_monotonic_ms();
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        if (worker->state == WORKER_UP && worker->in_hand > 1 &&
+            now - worker->head_since >= RECALL_MS)
+            recall(worker);
+    }
+}
+
+void
+workers_stop_all(void)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    worker_stop(worker);
+}
+
+void
+workers_each(void (*visit)(struct worker *worker, void *context), void *context)
+{
+    struct worker *worker;
+
+    LIST_FOREACH(worker, &all.workers, in_all)
+    visit(worker, context);
+}
+
+void
+workers_smtp_left(void)
+{
+    struct worker *worker;
+    struct worker *after;
+
+    for (worker = LIST_FIRST(&all.workers); worker != NULL; worker = after) {
+        after = LIST_NEXT(worker, in_all);
+        worker->gone = true;
+        worker_settle(worker);
+    }
+}
