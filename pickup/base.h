@@ -39,7 +39,7 @@ struct pass {
     int64_t not_before; /* ms, monotonic: keeps passes from following each other closely */
     int64_t due; /* ms since 1970: when the next file's time comes; 0: none */
     int64_t due_next; /* the same, as far as the pass under way saw */
-    int64_t spent; /* ms that the one under way took so far */
+    int64_t spent; /* ms that the one under way looked in vain so far */
 };
 
 /* Offers wanted of what is parked for an account. */

@@ -10,7 +10,8 @@
 /* Names looked at in one go. */
 #define STEP 2048
 
-/* A pass may take this part of the time, so that a large directory does not keep a processor. */
+/* A pass may look in vain for this part of the time, so that a large directory does not keep a
+ * processor. */
 #define REST_FACTOR 20
 #define REST_LEAST_MS 20
 
@@ -226,15 +227,17 @@ ensure_scan(struct base *base, enum mail_state place)
     return pass->scan != NULL || begin(base, place);
 }
 
-/* Reads on until the chunk is full, the pass is over, or it took long enough for one time. */
-static void
+/* Reads on until the chunk is full, the pass is over, or it took long enough for one time. Returns
+ * how many names it looked at. */
+static size_t
 read_names(struct base *base, enum mail_state place)
 {
     struct pass *pass = &base->passes[place];
     char name[QUEUE_NAME_SIZE];
     struct error error;
+    size_t seen = 0;
 
-    for (int i = 0; i < STEP && base->chunk_count < BASE_CHUNK_MAX; i++) {
+    for (; seen < STEP && base->chunk_count < BASE_CHUNK_MAX; seen++) {
         if (pass->only_parked && !is_wanted(base))
             break;
         if (queue_scan_next(pass->scan, name, &error)) {
@@ -246,6 +249,7 @@ read_names(struct base *base, enum mail_state place)
         end(base, place);
         break;
     }
+    return seen;
 }
 
 bool
@@ -253,13 +257,16 @@ pass_fill(struct base *base, enum mail_state place)
 {
     struct pass *pass = &base->passes[place];
     int64_t began = clock_monotonic_ms();
+    size_t seen;
 
     if (!pass_is_due(base, place) || !ensure_scan(base, place))
         return false;
     base->chunk_at = 0;
     base->chunk_count = 0;
-    read_names(base, place);
-    pass->spent += clock_monotonic_ms() - began;
+    seen = read_names(base, place);
+    if (seen > 0)
+        pass->spent +=
+            (clock_monotonic_ms() - began) * (int64_t)(seen - base->chunk_count) / (int64_t)seen;
     qsort(base->chunk, base->chunk_count, sizeof(base->chunk[0]), compare_age);
     return base->chunk_count > 0 || pass->scan != NULL;
 }

@@ -121,7 +121,8 @@ account_queue(struct account *account, struct job *job, bool first)
         TAILQ_INSERT_HEAD(&lane->jobs, job, next);
     else
         insert(lane, job);
-    lane->count++;
+    if (lane->count++ == 0)
+        pace_begin(&lane->pace, clock_monotonic_ms());
     if (lane->in_ring)
         return;
     lane->in_ring = true;
@@ -141,6 +142,7 @@ account_take(struct account *account)
     TAILQ_REMOVE(&account->ring, lane, in_account);
     lane->count--;
     account->queued--;
+    pace_note(&lane->pace, clock_monotonic_ms());
     if (lane->count > 0)
         TAILQ_INSERT_TAIL(&account->ring, lane, in_account);
     else

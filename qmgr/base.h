@@ -11,6 +11,7 @@
 
 #include "lib/channel.h"
 #include "qmgr/job.h"
+#include "qmgr/pace.h"
 #include "queue/queue.h"
 
 struct account;
@@ -24,6 +25,7 @@ struct lane {
     struct base *base;
     struct job_list jobs;
     uint32_t count;
+    struct pace pace; /* of the jobs that leave it */
     uint32_t parked; /* at pickup */
     bool in_ring;
     bool held; /* its finder was told that they wait for a quota */

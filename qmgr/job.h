@@ -69,7 +69,6 @@ struct job {
 
     struct lane *lane;
     struct worker *worker;
-    int64_t queued_at; /* ms, monotonic */
     struct commit *commit; /* in PHASE_COMMITTING */
     uint32_t stuck; /* how often its own file could not be moved */
     struct quota_moment begun; /* when a worker got it */

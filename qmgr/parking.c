@@ -4,9 +4,9 @@
 #include "qmgr/finish.h"
 #include "qmgr/schedule.h"
 
-/* A lane in which a mail waits longer than this is slow: what comes behind the first few of its
- * mails waits at pickup, so that it does not fill the window of its base. */
-#define LANE_SLOW_MS 250
+/* A lane that would not be empty after PACE_MS, at its pace, is slow: what comes behind the first
+ * few of its mails waits at pickup, so that it does not fill the window of its base. How long one
+ * mail waits says nothing: an older one that is found later goes first. */
 
 /* How many these few are: of what all lanes of a base may keep (half of its window), each has its
  * share. */
@@ -40,20 +40,10 @@ parking_holds(struct account *account)
     return account_left(account) <= account->queued;
 }
 
-/* True where some mail of the lane waits too long. The first need not be the one: older mails may
- * have come later. */
 static bool
-is_slow(const struct lane *lane)
+is_slow(struct lane *lane)
 {
-    const struct job *job;
-    int64_t earliest = clock_monotonic_ms() - LANE_SLOW_MS;
-
-    TAILQ_FOREACH(job, &lane->jobs, next)
-    {
-        if (job->queued_at < earliest)
-            return true;
-    }
-    return false;
+    return lane->count > pace_of(&lane->pace, clock_monotonic_ms());
 }
 
 /* How many mails LANE keeps while it is slow. */
@@ -72,7 +62,7 @@ share_of(const struct lane *lane)
 }
 
 bool
-parking_is_full(const struct lane *lane)
+parking_is_full(struct lane *lane)
 {
     return lane->count >= share_of(lane) && is_slow(lane);
 }

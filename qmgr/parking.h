@@ -16,7 +16,7 @@ void parking_park(struct job *job, bool held);
 bool parking_holds(struct account *account);
 
 /* True where there are enough before it that do not move. */
-bool parking_is_full(const struct lane *lane);
+bool parking_is_full(struct lane *lane);
 
 /* So many of BASE's mails are not parked for that account any more: they come, or are gone. */
 void parking_note_unparked(struct base *base, uint32_t account_number, uint32_t count);

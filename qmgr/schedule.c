@@ -113,7 +113,6 @@ enqueue(struct account *account, struct job *job)
         parking_park(job, false);
         return;
     }
-    job->queued_at = clock_monotonic_ms();
     account_queue(account, job, false);
     schedule_soon();
 }
