@@ -7,7 +7,7 @@
 #include "cleanup/header.h"
 
 /* RFC 5322, section 2.1.1; RFC 2047, section 2. */
-enum { LINE_MAX_ASCII = 78, LINE_MAX_ENCODED = 76, PHRASE_MAX = 60 };
+enum { LINE_MAX_ASCII = 78, LINE_MAX_ENCODED = 76, PHRASE_MAX = 62 };
 
 static const char Q_BEGIN[] = "=?UTF-8?Q?";
 static const char B_BEGIN[] = "=?UTF-8?B?";
@@ -206,12 +206,28 @@ header_text(struct output *output, const char *name, const char *text, size_t le
     output_release(&line);
 }
 
+static bool
+is_escaped(char character)
+{
+    return character == '"' || character == '\\';
+}
+
+static size_t
+quoted_length(const char *text, size_t length)
+{
+    size_t count = 2;
+
+    for (size_t i = 0; i < length; i++)
+        count += is_escaped(text[i]) ? 2 : 1;
+    return count;
+}
+
 static void
 write_quoted(struct output *output, const char *text, size_t length)
 {
     output_text(output, "\"");
     for (size_t i = 0; i < length; i++) {
-        if (text[i] == '"' || text[i] == '\\')
+        if (is_escaped(text[i]))
             output_text(output, "\\");
         output_bytes(output, text + i, 1);
     }
@@ -224,7 +240,7 @@ write_phrase(struct output *output, size_t column, const char *text, size_t leng
 {
     size_t before = output->used;
 
-    if (length > PHRASE_MAX || !is_plain(text, length, PHRASE_MAX))
+    if (quoted_length(text, length) > PHRASE_MAX || !is_plain(text, length, PHRASE_MAX))
         return write_words(output, column, text, length);
     write_quoted(output, text, length);
     return column + output->used - before;

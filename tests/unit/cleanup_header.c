@@ -41,6 +41,9 @@ static const struct {
     {"", "From: foo@example.com\r\n"},
     {"Biblioteka Miejska", "From: \"Biblioteka Miejska\" <foo@example.com>\r\n"},
     {"a \"b\\c", "From: \"a \\\"b\\\\c\" <foo@example.com>\r\n"},
+    {"\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\",
+        "From: =?UTF-8?B?XFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXFxcXA==?=\r\n"
+        " <foo@example.com>\r\n"},
     {"x\r\nBcc: y", "From: \"x Bcc: y\" <foo@example.com>\r\n"},
     {"=?UTF-8?Q?evil?=", "From: =?UTF-8?B?PT9VVEYtOD9RP2V2aWw/PQ==?= <foo@example.com>\r\n"},
     {"Biblioteka \xC5\x81\xC3\xB3"
