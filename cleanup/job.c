@@ -189,11 +189,10 @@ envelope_size(const struct judgement *judgement)
 static bool
 has_recipient(const struct judgement *judgement, const char *address)
 {
-    const char *at = judgement->recipients.data;
-    const char *end = at + judgement->recipients.used;
+    const struct output *recipients = &judgement->recipients;
 
-    for (; at < end; at += strlen(at) + 1)
-        if (strcmp(at, address) == 0)
+    for (size_t at = 0; at < recipients->used; at += strlen(recipients->data + at) + 1)
+        if (strcmp(recipients->data + at, address) == 0)
             return true;
     return false;
 }

@@ -120,11 +120,10 @@ unquote(struct output *output, const char *value, const char *sender)
         if (*at == MACRO && at[1] == 'g') {
             output_text(output, sender);
             at++;
-        } else if (*at == QUOTE && at[1] != '\0') {
-            output_bytes(output, ++at, 1);
-        } else {
-            output_bytes(output, *at == '\r' ? " " : at, 1);
+            continue;
         }
+        at += *at == QUOTE && at[1] != '\0';
+        output_bytes(output, *at == '\r' ? " " : at, 1);
     }
 }
 

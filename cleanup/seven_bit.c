@@ -88,40 +88,76 @@ find_boundary(const char *type, char boundary[BOUNDARY_MAX])
     boundary[length] = '\0';
 }
 
-static bool
-is_delimiter(const struct span *line, const char *boundary)
+enum delimiter { DELIMITER_NONE, DELIMITER_NEXT, DELIMITER_LAST };
+
+/* What LINE is to parts: behind the boundary are two hyphens after the last one, and blanks (RFC
+ * 2046, section 5.1.1). */
+static enum delimiter
+find_delimiter(const struct span *line, const char *boundary)
 {
     size_t length = strlen(boundary);
+    size_t at = length + 2;
+    bool last;
 
-    return line->length >= length + 2 && memcmp(line->text, "--", 2) == 0 &&
-           memcmp(line->text + 2, boundary, length) == 0;
+    if (line->length < at || memcmp(line->text, "--", 2) != 0 ||
+        memcmp(line->text + 2, boundary, length) != 0)
+        return DELIMITER_NONE;
+    last = line->length >= at + 2 && memcmp(line->text + at, "--", 2) == 0;
+    at += last ? 2 : 0;
+    while (at < line->length && (line->text[at] == ' ' || line->text[at] == '\t'))
+        at++;
+    if (at < line->length)
+        return DELIMITER_NONE;
+    return last ? DELIMITER_LAST : DELIMITER_NEXT;
+}
+
+/* Text that nobody is shown: what is not ASCII in it becomes question marks. */
+static void
+copy_ascii(struct output *output, const struct span *text)
+{
+    size_t before = output->used;
+
+    seven_bit_copy(output, text->text, text->length);
+    for (size_t at = before; at < output->used; at++)
+        if ((unsigned char)output->data[at] > 0x7F)
+            output->data[at] = '?';
 }
 
 static void write_entity(struct output *output, struct span entity, int depth);
 
-/* Parts between the delimiters are entities; what is before and after them, text of no use. */
+static void
+write_part(struct output *output, const struct span *part, enum delimiter before, int depth)
+{
+    if (before == DELIMITER_NEXT)
+        write_entity(output, *part, depth + 1);
+    else
+        copy_ascii(output, part);
+}
+
+/* Parts behind a delimiter are entities; what is before the first and behind the last one, text of
+ * no use. A message that was cut off may have no last one. */
 static void
 write_parts(struct output *output, const char *boundary, struct span rest, int depth)
 {
     struct span part = {rest.text, 0};
-    bool inside = false;
+    enum delimiter before = DELIMITER_NONE;
 
     while (rest.length > 0) {
         const char *begin = rest.text;
         struct span line = take_line(&rest);
+        enum delimiter delimiter = find_delimiter(&line, boundary);
 
-        if (!is_delimiter(&line, boundary)) {
+        if (delimiter == DELIMITER_NONE || before == DELIMITER_LAST) {
             part.length = (size_t)(rest.text - part.text);
             continue;
         }
         part.length = (size_t)(begin - part.text);
-        (inside ? (void)write_entity(output, part, depth + 1)
-                : seven_bit_copy(output, part.text, part.length));
+        write_part(output, &part, before, depth);
         job_line_write(output, line.text, line.length);
-        inside = true;
+        before = delimiter;
         part = (struct span){rest.text, 0};
     }
-    seven_bit_copy(output, part.text, part.length);
+    write_part(output, &part, before, depth);
 }
 
 static void
@@ -191,6 +227,21 @@ take_field(struct span *rest)
     return field;
 }
 
+/* Fields go as they are, here as in the message's own header: relays take them. */
+static void
+write_field(struct output *output, const struct span *field)
+{
+    size_t name = 0;
+
+    while (name < field->length && field->text[name] > ' ' && field->text[name] < 0x7F &&
+           field->text[name] != ':')
+        name++;
+    if (name > 0 && name < field->length && field->text[name] == ':')
+        seven_bit_copy(output, field->text, field->length);
+    else
+        copy_ascii(output, field);
+}
+
 static bool
 is_field(const struct span *field, const char *name)
 {
@@ -219,7 +270,7 @@ write_entity(struct output *output, struct span entity, int depth)
     while (header.length > 0 && (field = take_field(&header)).length > 0)
         if (!is_field(&field, "Content-Transfer-Encoding") ||
             !seven_bit_replaces(&type, rest.text, rest.length))
-            seven_bit_copy(output, field.text, field.length);
+            write_field(output, &field);
     write_body(output, &type, rest, depth);
 }
 

@@ -1,6 +1,6 @@
 /*
  * A message with octets above 127 as one without, for relays that do not offer 8BITMIME (RFC 6152,
- * section 3): each part of it that needs it is encoded.
+ * section 3): each part of it that needs it is encoded. Headers stay as they are.
  */
 #ifndef SMAILER_CLEANUP_SEVEN_BIT_H
 #define SMAILER_CLEANUP_SEVEN_BIT_H

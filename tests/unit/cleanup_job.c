@@ -204,10 +204,12 @@ test_headers(void **state)
     (void)state;
     judge_texts("V8\nSa@a.example\n$rESMTP\nRPFD:b@b.example\nH?P?Return-Path: <\201g>\n"
                 "H??Bcc: x@x\nH?${r}?X-Macro: yes\nH?${none}?X-None: no\nH?D?Resent-Date: x\n"
-                "H??X-CR: a\rBcc: b\nH??Subject: \xc4\xff\x85\n.\n",
+                "H??X-CR: a\rBcc: b\nH??X-Quoted: a\xff\rBcc: b\n"
+                "H??Subject: \xc4\xff\x85\n.\n",
         "x\n.\n");
     assert_string_equal(content(judgement.content),
-        "Bcc:\r\nX-Macro: yes\r\nX-CR: a Bcc: b\r\nSubject: \xc4\x85\r\n\r\nx\r\n.\r\n");
+        "Bcc:\r\nX-Macro: yes\r\nX-CR: a Bcc: b\r\nX-Quoted: a Bcc: b\r\n"
+        "Subject: \xc4\x85\r\n\r\nx\r\n.\r\n");
     forget();
 }
 
@@ -231,6 +233,30 @@ test_seven_bit(void **state)
         "Content-Type: text/plain; charset=utf-8\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
         "a long line of text with =C5=BC\r\n--b\r\n\r\nplain\r\n--b--\r\n");
+    forget();
+}
+
+/* Only what is no part's, and no header's, loses what is not ASCII; a message that was cut off has
+ * all of its parts. */
+static void
+test_seven_bit_parts(void **state)
+{
+    (void)state;
+    judge_texts("V8\nSa@a.example\nRPFD:b@b.example\nH??MIME-Version: 1.0\n"
+                "H??Content-Type: multipart/mixed; boundary=b\n.\n",
+        "\xc5\xbc\n--b\xc5\xbc\n--b \t\n\nza\xc5\xbc\n--b--\n\xc5\xbc\n--b\n");
+    assert_string_equal(content(judgement.encoded),
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+        "Content-Transfer-Encoding: 7bit\r\n\r\n??\r\n--b??\r\n--b \t\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\nemHFvA0K\r\n--b--\r\n??\r\n--b\r\n");
+    forget();
+    judge_texts("V8\nSa@a.example\nRPFD:b@b.example\nH??MIME-Version: 1.0\n"
+                "H??Content-Type: multipart/mixed; boundary=b\n.\n",
+        "--b\nX: \xc5\xbc\n\xc5\xbc: x\n\nza\xc5\xbc\n");
+    assert_string_equal(content(judgement.encoded),
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+        "Content-Transfer-Encoding: 7bit\r\n\r\n--b\r\nX: \xc5\xbc\r\n??: x\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\nemHFvA0K\r\n");
     forget();
 }
 
@@ -281,6 +307,7 @@ main(void)
         cmocka_unit_test(test_null_sender),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_seven_bit),
+        cmocka_unit_test(test_seven_bit_parts),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
