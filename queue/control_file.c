@@ -58,12 +58,13 @@ read_number(const char *text)
     return end == text ? 0 : number;
 }
 
+/* Also of lines with nothing on them that continue it. */
 static void
 trim_end(char *text)
 {
     size_t length = strlen(text);
 
-    while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+    while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL)
         text[--length] = '\0';
 }
 
@@ -368,6 +369,15 @@ read_line(struct reader *reader, char *line)
         READ[(unsigned char)line[0]](reader, line + 1);
 }
 
+/* True where AT begins a line end: LF, or one CR or more before it. */
+static bool
+is_line_end(const char *at, const char *end)
+{
+    while (at < end && *at == '\r')
+        at++;
+    return at < end && *at == '\n';
+}
+
 /* Ends the line at LINE, with those that continue it, and returns the next one; CR LF becomes LF.
  */
 static char *
@@ -377,8 +387,8 @@ take_line(char *line, char *end)
     char *at = line;
 
     while (at < end) {
-        if (*at == '\r' && at + 1 < end && at[1] == '\n')
-            at++;
+        if (is_line_end(at, end))
+            at = memchr(at, '\n', (size_t)(end - at));
         if (*at == '\n' && (at + 1 == end || (at[1] != ' ' && at[1] != '\t'))) {
             at++;
             break;

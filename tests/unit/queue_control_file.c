@@ -261,6 +261,24 @@ test_refused(void **state)
             fail_msg("%s: is not %d", FILES[i].text, FILES[i].state);
 }
 
+/* However many CRs stand before an LF, none is of the line: written and read again, it is the same.
+ */
+static void
+test_line_ends(void **state)
+{
+    static const char TEXT[] =
+        "V8\r\r\nSa@b.c\r\r\nRPFD:d@e.f\n \n\t\r\nH??X: a\rb\r\r\n\tc\r\n.\n";
+    struct control_file file;
+    struct error error;
+
+    (void)state;
+    assert_int_equal(control_file_parse(&file, TEXT, strlen(TEXT), &error), CONTROL_GOOD);
+    assert_string_equal(file.sender, "a@b.c");
+    assert_string_equal(file.recipients[0].address, "d@e.f");
+    assert_string_equal(file.headers[0].text, "X: a\rb\n\tc");
+    control_file_free(&file);
+}
+
 static void
 test_bounds(void **state)
 {
@@ -311,6 +329,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_corpus),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_line_ends),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_prefixes),
     };
