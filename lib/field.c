@@ -129,7 +129,7 @@ take_descriptor(struct field_input *input, int *descriptor, bool optional)
         return false;
     if (present == 0)
         return optional;
-    if (input->descriptor_at == input->descriptor_count)
+    if (present != 1 || input->descriptor_at == input->descriptor_count)
         return false;
     *descriptor = input->descriptors[input->descriptor_at];
     input->descriptors[input->descriptor_at++] = -1;

@@ -140,6 +140,22 @@ missing_descriptors_are_refused(void **state)
     assert_false(decode(&received, ROLE_MASTER, ROLE_QMGR, size));
 }
 
+/* Each message has one form: a descriptor is there (1), or not (0). */
+static void
+other_forms_are_refused(void **state)
+{
+    struct message sent = {.type = MESSAGE_LISTEN, .listen = {.listener = -1, .client = -1}};
+    struct field_input input = {.octets = octets, .descriptor_count = 1};
+    struct message received;
+    struct error error;
+
+    (void)state;
+    input.size = encode(&sent, ROLE_MASTER, ROLE_CONTROL);
+    octets[input.size - 1] = 2;
+    input.descriptors[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_false(message_decode(&received, ROLE_MASTER, ROLE_CONTROL, &input, &error));
+}
+
 /* Whatever the octets are, they are refused or understood, and nothing beyond them is read. */
 static void
 noise_does_no_harm(void **state)
@@ -175,6 +191,7 @@ main(void)
         cmocka_unit_test(texts_over_their_limit_or_without_end_are_refused),
         cmocka_unit_test(descriptors_of_what_is_refused_are_closed),
         cmocka_unit_test(missing_descriptors_are_refused),
+        cmocka_unit_test(other_forms_are_refused),
         cmocka_unit_test(noise_does_no_harm),
     };
 
