@@ -20,14 +20,26 @@
 
 #define FIELDS 8
 
+/* What a relay or its worker said makes no field, and no line, of its own. */
+static void
+write_text(FILE *file, const char *text)
+{
+    fputc('\t', file);
+    for (; *text != '\0'; text++)
+        fputc((unsigned char)*text < ' ' ? ' ' : *text, file);
+}
+
 static void
 write_account(FILE *file, const struct account *account)
 {
     const struct health *health = &account->health;
 
-    fprintf(file, "%s\t%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32 "\t%s\t%s\t%s\n",
-        account->settings->address, health->probe_at, health->interval, (int)health->stage,
-        health->code, health->enhanced, health->relay, health->words);
+    fprintf(file, "%s\t%" PRId64 "\t%" PRId64 "\t%d\t%" PRIu32, account->settings->address,
+        health->probe_at, health->interval, (int)health->stage, health->code);
+    write_text(file, health->enhanced);
+    write_text(file, health->relay);
+    write_text(file, health->words);
+    fputc('\n', file);
 }
 
 int
