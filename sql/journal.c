@@ -261,6 +261,17 @@ read_entry(const unsigned char *octets, size_t left, struct result_list *results
     return entry.size;
 }
 
+/* Behind a half of an entry nothing is ever read: what is written next must not lie there. */
+static void
+cut_off(size_t file, size_t size)
+{
+    log_warn("the journal ends in half an entry, as a power cut leaves it");
+    if (ftruncate(journal.descriptors[file], (off_t)size) == 0)
+        journal.sizes[file] = (off_t)size;
+    else
+        log_error("the journal cannot be cut off: %s", strerror(errno));
+}
+
 static void
 read_file(size_t file, struct result_list *results)
 {
@@ -272,11 +283,14 @@ read_file(size_t file, struct result_list *results)
     if (size == 0 || size > FILE_MOST)
         return;
     octets = memory_new(size, 1);
-    if (pread(journal.descriptors[file], octets, size, 0) != (ssize_t)size)
-        log_error("the journal cannot be read: %s", strerror(errno));
-    else
+    if (pread(journal.descriptors[file], octets, size, 0) == (ssize_t)size) {
         while ((step = read_entry(octets + at, size - at, results)) > 0)
             at += step;
+        if (at < size)
+            cut_off(file, at);
+    } else {
+        log_error("the journal cannot be read: %s", strerror(errno));
+    }
     free(octets);
 }
 

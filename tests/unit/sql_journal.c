@@ -106,6 +106,25 @@ finds_one(void)
 }
 
 static void
+appends_to_one(void)
+{
+    struct result_list left;
+
+    require(count_left(&left) == 1);
+    append("four");
+}
+
+static void
+finds_one_and_four(void)
+{
+    struct result_list left;
+
+    require(count_left(&left) == 2);
+    require(strcmp(TAILQ_FIRST(&left)->key, "one") == 0);
+    require(strcmp(TAILQ_NEXT(TAILQ_FIRST(&left), next)->key, "four") == 0);
+}
+
+static void
 settles_all(void)
 {
     struct result_list left;
@@ -187,6 +206,8 @@ half_an_entry_is_no_entry(void **state)
     snprintf(path, sizeof(path), "%s/journal.0", directory);
     assert_int_equal(truncate(path, size_of("journal.0") - 3), 0);
     live(finds_one);
+    live(appends_to_one);
+    live(finds_one_and_four);
 }
 
 static void
