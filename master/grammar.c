@@ -337,6 +337,9 @@ grammar_free(struct grammar_file *file)
 bool
 grammar_error(cfg_t *section, struct error *error)
 {
+    char words[ERROR_TEXT_SIZE];
+    snprintf(words, sizeof words, "%s", error->text);
+    text_escape(error->text, sizeof error->text, words);
     return error_prefix(error, "%s:%d", section->filename, section->line);
 }
 

@@ -36,7 +36,8 @@ void grammar_free(struct grammar_file *file);
  * OBJECT. False where one that must be there is not. */
 bool grammar_take(cfg_t *section, struct key_table table, void *object, struct error *error);
 
-/* ERROR's text with the place of SECTION's end before it; returns false. */
+/* ERROR's text, which may have what the file says in it, made safe to show, with the place of
+ * SECTION's end before it; returns false. */
 bool grammar_error(cfg_t *section, struct error *error);
 
 #endif
