@@ -65,7 +65,7 @@ LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
-.PHONY: all clean unit unit-programs check demo bench asan fuzz tidy format users install
+.PHONY: all clean unit unit-programs check demo bench asan fuzz fuzzers fuzz-programs tidy format users install
 all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -128,20 +128,22 @@ asan:
 	@$(PARALLEL) O=$(BUILD)/asan SANITIZE=address,undefined CFLAGS='-O1 -g' WERROR= all unit-programs
 	@SMAILER_SANITIZE=yes SMAILER_PATIENCE=3 tests/run --build $(BUILD)/asan --main-flows
 
-# tests/fuzz/FOLDER_NAME.c is fed to what it tests in FOLDER/, for FUZZ_SECONDS each.
+# tests/fuzz/FOLDER_NAME.c is fed to what it tests in FOLDER/, for FUZZ_SECONDS each, two at a time.
+# They have a build of their own, for the compiler puts counters into what they test.
 FUZZ_SECONDS ?= 60
-FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*.c))
-fuzz-sources = $(sort $(foreach f,$(call unit-folder,$(1)) queue lib,$(SOURCES_$(f))))
-fuzz-packages = $(PKGS_lib) $(PKGS_$(call unit-folder,$(1)))
-$(BUILD)/fuzz/%: tests/fuzz/%.c $$(call fuzz-sources,$$*)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_*.c))
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/lib.a $$(if $$(filter-out lib,$$(call unit-folder,$$*)),$(BUILD)/$$(call unit-folder,$$*).a) $(BUILD)/queue.a
 	@mkdir -p $(@D)
-	$(call SHOW,FUZZ)clang $(CPPFLAGS) -std=c17 -O1 -g -fsanitize=fuzzer,address,undefined $(call pkg-cflags,$(call fuzz-packages,$*)) \
-	  -o $@ $(filter-out %/main.c,$^) $(call pkg-libs,$(call fuzz-packages,$*)) -lpthread
+	$(call SHOW,FUZZ)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(call pkg-cflags,$(PKGS_lib) $(PKGS_$(call unit-folder,$*))) -fsanitize=fuzzer -MMD -MP -o $@ $< \
+	  $(if $(filter-out lib queue,$(call unit-folder,$*)),$(BUILD)/$(call unit-folder,$*).a) $(BUILD)/queue.a $(BUILD)/lib.a \
+	  $(call pkg-libs,$(PKGS_lib) $(PKGS_$(call unit-folder,$*))) -lpthread
+fuzzers: $(FUZZERS)
+fuzz-programs:
+	@$(PARALLEL) O=$(BUILD)/fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined CFLAGS='-O1 -g' fuzzers
 fuzz:
 	@tests/install-dependencies all
-	@$(PARALLEL) $(FUZZERS)
-	@for fuzzer in $(FUZZERS); do echo "== $$fuzzer"; \
-	  $$fuzzer -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 -print_pcs=0 -print_funcs=0 -rss_limit_mb=4096 || exit 1; done
+	@$(MAKE) fuzz-programs
+	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
 
 C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
 format:
