@@ -134,6 +134,16 @@ mistakes_are_refused_with_their_place(void **state)
     assert_loaded(place);
 }
 
+/* Names are the file's too. */
+static void
+mistakes_are_told_of_safely(void **state)
+{
+    struct place *place = *state;
+
+    file_write(place, "accounts.cf", "account \"a\nb\" {\n sids = { a }\n relay = x\n}\n", 0600);
+    assert_refused(place, "a\\012b");
+}
+
 static void
 missing_files_are_refused(void **state)
 {
@@ -288,6 +298,7 @@ main(void)
         PLACE_TEST(defaults_hold_for_empty_files),
         PLACE_TEST(contract_example_is_taken),
         PLACE_TEST(mistakes_are_refused_with_their_place),
+        PLACE_TEST(mistakes_are_told_of_safely),
         PLACE_TEST(missing_files_are_refused),
         PLACE_TEST(what_is_printed_can_be_read),
         cmocka_unit_test(shipped_configuration_is_taken),
