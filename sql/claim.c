@@ -9,8 +9,8 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "sql/claim.h"
-#include "sql/journal.h"
 #include "sql/offer.h"
+#include "sql/record.h"
 #include "sql/release.h"
 #include "sql/session.h"
 
@@ -47,6 +47,7 @@ static struct {
     bool due_turn;
     bool found; /* something, since the cursor began */
     int64_t forced;
+    char looked[24]; /* when the database was last asked what is due next, by its clock */
     struct event *next;
 } claim;
 
@@ -239,6 +240,11 @@ take_row(const PGresult *result, int number)
         release_row(row, 0);
         return;
     }
+    row->era = session_era();
+    if (offer_has_lost(row->key) || record_knows(row->key)) {
+        release_row(row, session_queue()->lease);
+        return;
+    }
     TAILQ_INSERT_TAIL(&claim.rows, row, next);
     claim.count++;
 }
@@ -311,8 +317,8 @@ begin(void)
     char since[24];
     char *parked = list_parked();
     bool due = claim.want_due && (claim.due_turn || !claim.want_waiting);
-    const char *waiting_parameters[] = {journal_claimant(), claim.cursor, count, parked};
-    const char *due_parameters[] = {journal_claimant(), count, parked, since};
+    const char *waiting_parameters[] = {claim.cursor, count, parked};
+    const char *due_parameters[] = {count, parked, since};
 
     snprintf(count, sizeof(count), "%" PRId64, batch() - (int64_t)claim.count);
     snprintf(since, sizeof(since), "%" PRId64, claim.forced);
@@ -324,11 +330,11 @@ begin(void)
     else if (claim.cursor[0] == '\0')
         claim.fresh_waiting = false;
     if (!due)
-        session_query(STATEMENT_CLAIM, 4, waiting_parameters, claimed_waiting, NULL);
+        session_query_own(STATEMENT_CLAIM, 3, waiting_parameters, claimed_waiting, NULL);
     else if (claim.forced != 0)
-        session_query(STATEMENT_CLAIM_FORCED, 4, due_parameters, claimed_due, NULL);
+        session_query_own(STATEMENT_CLAIM_FORCED, 3, due_parameters, claimed_due, NULL);
     else
-        session_query(STATEMENT_CLAIM_DUE, 3, due_parameters, claimed_due, NULL);
+        session_query_own(STATEMENT_CLAIM_DUE, 2, due_parameters, claimed_due, NULL);
     free(parked);
 }
 
@@ -366,18 +372,22 @@ static void
 told_next(void *context, const PGresult *result)
 {
     (void)context;
-    if (!database_succeeded(result) || PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
+    if (!database_succeeded(result) || PQntuples(result) != 1)
         return;
-    claim_expect(strtoll(PQgetvalue(result, 0, 0), NULL, 10) + 1);
+    strlcpy(claim.looked, PQgetvalue(result, 0, 0), sizeof(claim.looked));
+    if (!PQgetisnull(result, 0, 1))
+        claim_expect(strtoll(PQgetvalue(result, 0, 1), NULL, 10) + 1);
 }
 
 static void
 ask_next(void)
 {
+    const char *parameters[] = {claim.looked};
+
     if (claim.asked_next)
         return;
     claim.asked_next = true;
-    session_query(STATEMENT_NEXT, 0, NULL, told_next, NULL);
+    session_query(STATEMENT_NEXT, 1, parameters, told_next, NULL);
 }
 
 static void
@@ -393,6 +403,7 @@ void
 claim_open(void)
 {
     TAILQ_INIT(&claim.rows);
+    strlcpy(claim.looked, "0", sizeof(claim.looked));
     claim.next = service_timer(on_next, NULL);
     claim.want_waiting = claim.want_due = true;
     claim.allowed = !service_on_demand();

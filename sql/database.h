@@ -26,7 +26,7 @@ struct database_events {
     void (*notified)(void);
 };
 
-#define DATABASE_PARAMETERS_MOST 12
+#define DATABASE_PARAMETERS_MOST 13
 
 /* CONNINFO must live on. */
 struct database *database_new(const char *conninfo, const struct database_events *events);

@@ -199,8 +199,7 @@ unpack(const struct entry *entry, const unsigned char *octets)
         .strikes = entry->strikes,
         .code = entry->code,
         .retry_in = entry->retry_in,
-        .again = true,
-        .single = true};
+        .again = true};
     strlcpy(result->version, texts[1], sizeof(result->version));
     result->key = memory_copy_text(texts[2]);
     result->stage = memory_copy_text(texts[3]);

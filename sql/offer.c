@@ -110,6 +110,18 @@ offer_count(void)
     return offers.count;
 }
 
+bool
+offer_has_lost(const char *key)
+{
+    for (uint32_t i = 0; session_era() > 0 && i < offers.job_room; i++) {
+        const struct row *row = offers.jobs[i].row;
+
+        if (row != NULL && row->era != session_era() && strcmp(row->key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
 void
 offer_add_keys(struct array *keys)
 {

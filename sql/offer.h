@@ -33,6 +33,9 @@ bool offer_waits_for_cleanup(void);
 /* The row of that job; NULL where qmgr does not have it. */
 struct row *offer_find(uint64_t job);
 
+/* True where qmgr has the row with KEY although it was lost to other hosts. */
+bool offer_has_lost(const char *key);
+
 /* Gives back what a run has kept because it is over. */
 void offer_release_held(void);
 

@@ -36,6 +36,7 @@ static struct {
     struct result_list pending;
     struct result_list sent; /* the batch that the database has */
     size_t count; /* of both */
+    size_t read; /* of these, those that an earlier process left */
     struct event *soon;
     struct event *sync;
     bool is_refused; /* a problem is told of */
@@ -52,6 +53,25 @@ bool
 record_is_busy(void)
 {
     return records.count > 0;
+}
+
+static bool
+holds(const struct result_list *list, const char *key)
+{
+    const struct result *result;
+
+    TAILQ_FOREACH(result, list, next)
+    {
+        if (result->job == 0 && strcmp(result->key, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool
+record_knows(const char *key)
+{
+    return records.read > 0 && (holds(&records.pending, key) || holds(&records.sent, key));
 }
 
 void
@@ -112,11 +132,13 @@ static void
 end_result(struct result *result, enum queue_result outcome)
 {
     journal_settle(result);
-    if (result->job == 0)
+    if (result->job != 0) {
+        tell(result->job, outcome);
+    } else {
+        records.read--;
         log_info("%s: row %s: its status '%s' was in the journal, and is in the database now",
             result->id, result->key, STATUSES[result->state]);
-    else
-        tell(result->job, outcome);
+    }
     records.count--;
     result_free(result);
 }
@@ -200,8 +222,11 @@ static void
 answered(void *context, const PGresult *answer)
 {
     (void)context;
-    if (database_succeeded(answer)) {
+    if (database_succeeded(answer) && PQntuples(answer) > 0) {
         end_batch(answer);
+    } else if (database_succeeded(answer)) {
+        take_back(false, 0);
+        session_note_replaced();
     } else if (answer == NULL) {
         take_back(false, 0);
     } else if (concerns_all(answer)) {
@@ -252,8 +277,7 @@ static void
 send_batch(void)
 {
     struct array arrays[PARAMETERS];
-    const char *parameters[PARAMETERS + 2] = {
-        journal_claimant(), session_queue()->keep_sent > 0 ? "true" : "false"};
+    const char *parameters[PARAMETERS + 1] = {session_queue()->keep_sent > 0 ? "true" : "false"};
     char *texts[PARAMETERS];
     const struct result *result;
 
@@ -262,8 +286,8 @@ send_batch(void)
     TAILQ_FOREACH(result, &records.sent, next)
     add_result(arrays, result);
     for (size_t i = 0; i < PARAMETERS; i++)
-        parameters[i + 2] = texts[i] = array_close(&arrays[i]);
-    session_query(STATEMENT_RECORD, PARAMETERS + 2, parameters, answered, NULL);
+        parameters[i + 1] = texts[i] = array_close(&arrays[i]);
+    session_query_own(STATEMENT_RECORD, PARAMETERS + 1, parameters, answered, NULL);
     for (size_t i = 0; i < PARAMETERS; i++)
         free(texts[i]);
 }
@@ -304,6 +328,7 @@ leave_to_journal(void)
     while ((result = TAILQ_FIRST(&records.pending)) != NULL) {
         TAILQ_REMOVE(&records.pending, result, next);
         records.count--;
+        records.read -= result->job == 0;
         tell(result->job, QUEUE_DONE);
         result_free(result);
     }
@@ -400,4 +425,5 @@ record_open(void)
     journal_read(&records.pending);
     TAILQ_FOREACH(result, &records.pending, next)
     records.count++;
+    records.read = records.count;
 }

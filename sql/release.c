@@ -6,7 +6,6 @@
 #include "sql/array.h"
 #include "sql/claim.h"
 #include "sql/drain.h"
-#include "sql/journal.h"
 #include "sql/release.h"
 #include "sql/session.h"
 
@@ -39,12 +38,12 @@ send_keys(struct array *keys, int64_t later)
 {
     char milliseconds[24];
     char *list = array_close(keys);
-    const char *parameters[] = {journal_claimant(), list, milliseconds};
+    const char *parameters[] = {list, milliseconds};
 
     snprintf(milliseconds, sizeof(milliseconds), "%" PRId64, later);
     if (session_serves()) {
         release.under_way++;
-        session_query(STATEMENT_RELEASE, 3, parameters, released, NULL);
+        session_query_own(STATEMENT_RELEASE, 2, parameters, released, NULL);
     }
     free(list);
 }
@@ -74,6 +73,10 @@ release_row(struct row *row, int64_t later)
 {
     struct array keys;
 
+    if (row->era != session_era()) {
+        row_free(row);
+        return;
+    }
     if (later == 0) {
         TAILQ_INSERT_TAIL(&release.rows, row, next);
         service_timer_start(release.soon, 0);

@@ -11,7 +11,7 @@
 
 void release_open(void);
 
-/* Gives ROW back, which is freed; not to be claimed again for LATER ms. */
+/* Gives ROW back, unless it was lost, and frees it; not to be claimed again for LATER ms. */
 void release_row(struct row *row, int64_t later);
 
 /* True while rows are on their way back. */

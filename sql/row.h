@@ -24,6 +24,7 @@ struct row {
     char *document; /* NULL: too large to be had at once, or problem says why */
     size_t size;
     char problem[256]; /* why it can never be sent, or "" */
+    uint32_t era; /* of the session, when it was claimed */
     uint64_t job; /* once it was offered */
     bool recorded; /* qmgr said what became of it */
 };

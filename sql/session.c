@@ -39,6 +39,7 @@ static struct {
     char session[33]; /* tells this connection from others of the same claimant */
     bool registered;
     bool was_registered;
+    uint32_t era;
     int64_t since; /* ms, monotonic: it serves */
     int64_t asked; /* when the lease under way was asked for */
     int64_t until; /* what qmgr was told of the lease */
@@ -106,6 +107,12 @@ session_age(void)
     return session_serves() ? clock_monotonic_ms() - session.since : 0;
 }
 
+uint32_t
+session_era(void)
+{
+    return session.era;
+}
+
 const char *
 session_statement(enum statement statement)
 {
@@ -118,6 +125,17 @@ session_query(enum statement statement, int count, const char *const *parameters
 {
     database_query(
         session.database, session.statements[statement], count, parameters, answer, context);
+}
+
+void
+session_query_own(enum statement statement, int count, const char *const *parameters,
+    database_answer answer, void *context)
+{
+    const char *all[DATABASE_PARAMETERS_MOST] = {journal_claimant(), session.session};
+
+    if (count > 0)
+        memcpy(all + 2, parameters, (size_t)count * sizeof(*parameters));
+    session_query(statement, count + 2, all, answer, context);
 }
 
 /* ---- problems ---- */
@@ -248,28 +266,43 @@ session_tell_lease(void)
         tell_lease(session.until);
 }
 
+/* What was claimed until now is not this host's any more. */
+static void
+lose_rows(void)
+{
+    session.era++;
+    session.was_registered = false;
+    tell_lease(0);
+}
+
+void
+session_note_replaced(void)
+{
+    if (!database_is_up(session.database))
+        return;
+    lose_rows();
+    give_up("the lease is over, or another smailer has this one's state_directory");
+}
+
 static void
 renewed(void *context, const PGresult *result)
 {
     (void)context;
     if (result == NULL)
         return;
-    if (!database_succeeded(result)) {
+    if (!database_succeeded(result))
         session_note_failure("renew the lease", result);
-    } else if (PQntuples(result) == 0) {
-        tell_lease(0);
-        session.was_registered = false;
-        give_up("the lease is over, or another smailer has this one's state_directory");
-    } else {
+    else if (PQntuples(result) == 0)
+        session_note_replaced();
+    else
         note_lease();
-    }
 }
 
 static void
 on_renew(evutil_socket_t descriptor, short what, void *context)
 {
     char lease[24];
-    const char *parameters[] = {journal_claimant(), session.session, lease};
+    const char *parameters[] = {lease};
 
     (void)descriptor;
     (void)what;
@@ -278,7 +311,7 @@ on_renew(evutil_socket_t descriptor, short what, void *context)
         return;
     snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
     session.asked = clock_monotonic_ms();
-    session_query(STATEMENT_RENEW, 3, parameters, renewed, NULL);
+    session_query_own(STATEMENT_RENEW, 1, parameters, renewed, NULL);
 }
 
 static void
@@ -292,7 +325,7 @@ registered(void *context, const PGresult *result)
         return;
     }
     if (session.was_registered && PQgetvalue(result, 0, 0)[0] != 't')
-        tell_lease(0);
+        lose_rows();
     session.registered = session.was_registered = true;
     session.since = clock_monotonic_ms();
     session.gap = GAP_FIRST_MS;
@@ -307,7 +340,7 @@ register_claimant(void)
 {
     char host[65] = "";
     char lease[24];
-    const char *parameters[] = {journal_claimant(), session.session, host, lease};
+    const char *parameters[] = {host, lease};
     unsigned char random[16];
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
@@ -317,7 +350,7 @@ register_claimant(void)
     gethostname(host, sizeof(host) - 1);
     snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
     session.asked = clock_monotonic_ms();
-    session_query(STATEMENT_REGISTER, 4, parameters, registered, NULL);
+    session_query_own(STATEMENT_REGISTER, 2, parameters, registered, NULL);
 }
 
 /* ---- from the connection to the table ---- */
@@ -388,7 +421,8 @@ settled(void *context, const PGresult *result)
         session_note_failure("set up the session", result);
 }
 
-/* Statistics of a queue are always old, so the plans are left no choice: the indexes. */
+/* Statistics of a queue are always old, so the plans are left no choice: the indexes. A commit that
+ * a crash of the database undoes would give rows in hand to others. */
 static void
 on_connected(void)
 {
@@ -404,7 +438,9 @@ on_connected(void)
         " set_config('enable_hashjoin', 'off', false),"
         " set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),"
         " set_config('statement_timeout', $1, false), set_config('lock_timeout', '3000', false),"
-        " set_config('default_transaction_isolation', 'read committed', false)",
+        " set_config('default_transaction_isolation', 'read committed', false),"
+        " set_config('synchronous_commit', coalesce("
+        "nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)",
         1, limits, settled, NULL);
     if (database_is_up(session.database))
         database_query(session.database, TABLE_QUESTION, 1, parameters, described, NULL);

@@ -46,9 +46,21 @@ bool session_serves(void);
 /* How long it has served without a break, in ms. */
 int64_t session_age(void);
 
+/* How often the rows that had been claimed until then were lost to other hosts. */
+uint32_t session_era(void);
+
 /* Sends a statement; only while it serves. */
 void session_query(enum statement statement, int count, const char *const *parameters,
     database_answer answer, void *context);
+
+/* The same for one whose first parameters are the claimant and its session, which are put before
+ * PARAMETERS. */
+void session_query_own(enum statement statement, int count, const char *const *parameters,
+    database_answer answer, void *context);
+
+/* Something else is the claimant by now: tells qmgr that nothing is this host's, and connects again
+ * after a while. */
+void session_note_replaced(void);
 
 /* RESULT of what smailer tried to do (WHAT) is an error: says so, and connects again after a
  * while. */

@@ -38,50 +38,62 @@
 
 #define INLINE OCTETS " <= 65536"
 
+/* Where $1 is the claimant, $2 is its session. A statement that a connection left behind when it
+ * broke is over before the next session begins, or does nothing: each holds the session's row, which
+ * the next one must change. */
+#define ME "me AS (SELECT FROM {hosts} WHERE id = $1 AND session = $2 FOR SHARE)"
+#define IS_ME "EXISTS (SELECT FROM me)"
+
 static const char *const TEMPLATES[STATEMENT_KINDS] = {
-    /* $1 claimant, $2 session, $3 host, $4 lease in ms. Tells whether the claimant still had one.
-     */
+    /* $3 host, $4 lease in ms. Tells whether the claimant was still there, so that what it has
+     * claimed is still its own. */
     [STATEMENT_REGISTER] =
-        "WITH old AS (SELECT lease_until > now() AS valid FROM {hosts} WHERE id = $1)"
+        "WITH old AS (SELECT FROM {hosts} WHERE id = $1 FOR UPDATE)"
         " INSERT INTO {hosts} AS h (id, session, host, lease_until)"
-        " VALUES ($1, $2, $3, now() + $4::bigint * interval '1 ms')"
+        " SELECT $1, $2, $3, now() + $4::bigint * interval '1 ms' FROM (SELECT count(*) FROM old) o"
         " ON CONFLICT (id) DO UPDATE SET session = excluded.session, host = excluded.host,"
         " lease_until = excluded.lease_until"
-        " RETURNING coalesce((SELECT valid FROM old), false)",
+        " RETURNING EXISTS (SELECT FROM old)",
 
-    /* $1 claimant, $2 session, $3 lease in ms. */
+    /* $3 lease in ms. One that is over is renewed as long as nobody took over. */
     [STATEMENT_RENEW] = "UPDATE {hosts} SET lease_until = now() + $3::bigint * interval '1 ms'"
                         " WHERE id = $1 AND session = $2 RETURNING true",
 
-    /* $1 claimant. Gives back what those have whose lease is over, or who are not there. */
+    /* Gives back what those have whose lease is over, or who are not there. Only who is removed
+     * loses its rows: one that comes back at this very moment finds out by that, or keeps all. */
     [STATEMENT_TAKE_OVER] =
-        "WITH dead AS (DELETE FROM {hosts} WHERE lease_until < now() AND id <> $1 RETURNING host),"
-        " freed AS (UPDATE {own} m SET claimant = NULL"
-        " WHERE m.claimant IS NOT NULL AND NOT EXISTS (SELECT FROM {hosts} h"
-        " WHERE h.id = m.claimant AND (h.lease_until >= now() OR h.id = $1)) RETURNING 1)"
+        "WITH " ME ", over AS (SELECT id FROM {hosts} WHERE lease_until < now() AND id <> $1"
+        " AND " IS_ME " FOR UPDATE SKIP LOCKED),"
+        " dead AS (DELETE FROM {hosts} h USING over WHERE h.id = over.id RETURNING h.id, h.host),"
+        " lost AS (SELECT m.key, m.claimant FROM {own} m WHERE m.claimant IS NOT NULL"
+        " AND m.claimant <> $1 AND " IS_ME " AND (EXISTS (SELECT FROM dead d WHERE d.id = m.claimant)"
+        " OR NOT EXISTS (SELECT FROM {hosts} h WHERE h.id = m.claimant))),"
+        " freed AS (UPDATE {own} m SET claimant = NULL FROM lost l"
+        " WHERE m.key = l.key AND m.claimant = l.claimant RETURNING 1)"
         " SELECT (SELECT string_agg(host, ', ') FROM dead), (SELECT count(*) FROM freed)",
 
-    /* $1 claimant, $2 keys that it has in hand: all else it does not have. */
+    /* $3 keys that it has in hand: all else it does not have. */
     [STATEMENT_RECONCILE] =
-        "UPDATE {own} m SET claimant = NULL WHERE m.claimant = $1 AND m.key <> ALL ($2::{type}[])",
+        "WITH " ME " UPDATE {own} m SET claimant = NULL"
+        " WHERE m.claimant = $1 AND m.key <> ALL ($3::{type}[]) AND " IS_ME,
 
-    /* $1 claimant, $2 the sender to begin with, $3 how many rows, $4 senders to leave out. The next
-     * 32 senders in turn get an even part. */
+    /* $3 the sender to begin with, $4 how many rows, $5 senders to leave out. The next 32 senders in
+     * turn get an even part. */
     [STATEMENT_CLAIM] =
-        "WITH RECURSIVE looked(sender, n) AS ("
-        "(SELECT " SENDER ", 1 FROM {table} t WHERE " WAITING " AND " SENDER " >= $2"
+        "WITH RECURSIVE " ME ", looked(sender, n) AS ("
+        "(SELECT " SENDER ", 1 FROM {table} t WHERE " WAITING " AND " SENDER " >= $3"
         " ORDER BY " SENDER " LIMIT 1)"
         " UNION ALL SELECT x.sender, l.n + 1 FROM looked l CROSS JOIN LATERAL ("
         "SELECT " SENDER " AS sender FROM {table} t WHERE " WAITING " AND " SENDER " > l.sender"
         " ORDER BY " SENDER " LIMIT 1) x WHERE l.n < 32),"
-        " senders AS (SELECT sender FROM looked WHERE sender <> ALL ($4::text[])),"
+        " senders AS (SELECT sender FROM looked WHERE sender <> ALL ($5::text[])),"
         " picked AS (SELECT p.key FROM senders s CROSS JOIN LATERAL ("
         "SELECT t.{key} AS key FROM {table} t WHERE " WAITING " AND " SENDER " = s.sender"
         " AND NOT EXISTS (SELECT FROM {own} m WHERE m.key = t.{key}"
         " AND (m.claimant IS NOT NULL OR m.not_before > now()))"
         " ORDER BY " SENDER "{time_order}"
-        " LIMIT (SELECT ceil($3::numeric / greatest(count(*), 1))::bigint FROM senders)"
-        " FOR UPDATE OF t SKIP LOCKED) p),"
+        " LIMIT (SELECT ceil($4::numeric / greatest(count(*), 1))::bigint FROM senders)"
+        " FOR UPDATE OF t SKIP LOCKED) p WHERE " IS_ME "),"
         " m AS (INSERT INTO {own} AS o (key, claimant) SELECT key, $1 FROM picked"
         " ON CONFLICT (key) DO UPDATE SET claimant = excluded.claimant WHERE o.claimant IS NULL"
         " RETURNING o.key, o.attempts, o.strikes, o.seen)"
@@ -89,25 +101,25 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
         " FROM looked"
         " UNION ALL SELECT " COLUMNS(INLINE) " FROM m JOIN {table} t ON t.{key} = m.key",
 
-    /* $1 claimant, $2 how many rows, $3 senders to leave out. */
+    /* $3 how many rows, $4 senders to leave out. */
     [STATEMENT_CLAIM_DUE] =
-        "WITH due AS (SELECT m.key FROM {own} m JOIN {table} t ON t.{key} = m.key"
-        " WHERE m.claimant IS NULL AND m.next_try <= now() AND t.{status} = 'd'"
-        " AND " SENDER " <> ALL ($3::text[])"
-        " ORDER BY m.next_try LIMIT $2::bigint FOR UPDATE OF m, t SKIP LOCKED),"
+        "WITH " ME ", due AS (SELECT m.key FROM {own} m JOIN {table} t ON t.{key} = m.key"
+        " WHERE m.claimant IS NULL AND m.next_try <= now() AND t.{status} = 'd' AND " IS_ME
+        " AND (m.not_before IS NULL OR m.not_before <= now()) AND " SENDER " <> ALL ($4::text[])"
+        " ORDER BY m.next_try LIMIT $3::bigint FOR UPDATE OF m, t SKIP LOCKED),"
         " m AS (UPDATE {own} o SET claimant = $1 FROM due WHERE o.key = due.key"
         " RETURNING o.key, o.attempts, o.strikes, o.seen)"
         " SELECT " COLUMNS(INLINE) " FROM m JOIN {table} t ON t.{key} = m.key",
 
-    /* The same for those whose time has not come. $4 when the run began, ms since the epoch: what
+    /* The same for those whose time has not come. $5 when the run began, ms since the epoch: what
      * was tried since then has been. */
     [STATEMENT_CLAIM_FORCED] =
-        "WITH due AS (SELECT m.key FROM {own} m JOIN {table} t ON t.{key} = m.key"
-        " WHERE m.claimant IS NULL AND m.next_try IS NOT NULL AND t.{status} = 'd'"
+        "WITH " ME ", due AS (SELECT m.key FROM {own} m JOIN {table} t ON t.{key} = m.key"
+        " WHERE m.claimant IS NULL AND m.next_try IS NOT NULL AND t.{status} = 'd' AND " IS_ME
         " AND (m.last_try IS NULL OR " MILLISECONDS(
-            "m.last_try") " < $4::bigint)"
-                          " AND " SENDER " <> ALL ($3::text[])"
-                          " ORDER BY m.next_try LIMIT $2::bigint FOR UPDATE OF m, t SKIP LOCKED),"
+            "m.last_try") " < $5::bigint)"
+                          " AND " SENDER " <> ALL ($4::text[])"
+                          " ORDER BY m.next_try LIMIT $3::bigint FOR UPDATE OF m, t SKIP LOCKED),"
                           " m AS (UPDATE {own} o SET claimant = $1 FROM due WHERE o.key = due.key"
                           " RETURNING o.key, o.attempts, o.strikes, o.seen)"
                           " SELECT " COLUMNS(INLINE) " FROM m JOIN {table} t ON t.{key} = m.key",
@@ -117,19 +129,21 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
         OCTETS " <= $2::bigint") " FROM {table} t"
                                  " LEFT JOIN {own} m ON m.key = t.{key} WHERE t.{key} = $1::{type}",
 
-    /* $1 claimant, $2 keys, $3 ms until they may be claimed again. */
-    [STATEMENT_RELEASE] = "UPDATE {own} SET claimant = NULL, not_before ="
-                          " CASE WHEN $3::bigint > 0 THEN now() + $3::bigint * interval '1 ms' END"
-                          " WHERE claimant = $1 AND key = ANY ($2::{type}[])",
+    /* $3 keys, $4 ms until they may be claimed again. */
+    [STATEMENT_RELEASE] =
+        "WITH " ME " UPDATE {own} SET claimant = NULL, not_before ="
+        " CASE WHEN $4::bigint > 0 THEN now() + $4::bigint * interval '1 ms' END"
+        " WHERE claimant = $1 AND key = ANY ($3::{type}[]) AND " IS_ME,
 
-    /* $1 claimant, $2 whether the record of what was sent stays, then arrays: $3 key, $4 status (''
-     * leaves it), $5 version, $6 attempts, $7 strikes, $8 ms to the next try, $9 stage, $10 code,
-     * $11 reason, $12 id. A mail that was sent is S whoever has it now. */
+    /* $3 whether the record of what was sent stays, then arrays: $4 key, $5 status ('' leaves it),
+     * $6 version, $7 attempts, $8 strikes, $9 ms to the next try, $10 stage, $11 code, $12 reason,
+     * $13 id. A mail that was sent is S whoever has it now. No answer: this session is over. */
     [STATEMENT_RECORD] =
-        "WITH input AS (SELECT * FROM unnest($3::{type}[], $4::text[], $5::bigint[], $6::int[],"
-        " $7::int[], $8::bigint[], $9::text[], $10::int[], $11::text[], $12::text[])"
+        "WITH " ME ", input AS (SELECT * FROM unnest($4::{type}[], $5::text[], $6::bigint[],"
+        " $7::int[], $8::int[], $9::bigint[], $10::text[], $11::int[], $12::text[], $13::text[])"
         " WITH ORDINALITY AS"
-        " i(key, status, version, attempts, strikes, retry_in, stage, code, reason, id, n)),"
+        " i(key, status, version, attempts, strikes, retry_in, stage, code, reason, id, n)"
+        " WHERE " IS_ME "),"
         " seen AS (SELECT i.key, i.status, t.{status} AS old, " VERSION " = i.version AS same,"
         " coalesce(m.claimant = $1, false) AS mine,"
         " (" WAITING " OR t.{status} = 'd') AND " VERSION " = i.version"
@@ -146,10 +160,10 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
         " next_try = CASE WHEN i.status = 'd' THEN now() + i.retry_in * interval '1 ms' END,"
         " ended = CASE WHEN i.status IN ('S', 'D') THEN now() END"
         " FROM input i JOIN seen s ON s.key = i.key"
-        " WHERE m.key = i.key AND s.fits AND (i.status <> 'S' OR $2::boolean) RETURNING 1),"
+        " WHERE m.key = i.key AND s.fits AND (i.status <> 'S' OR $3::boolean) RETURNING 1),"
         " gone AS (DELETE FROM {own} m USING input i LEFT JOIN seen s ON s.key = i.key"
         " WHERE m.key = i.key AND (m.claimant = $1 OR i.status = 'S')"
-        " AND (NOT coalesce(s.fits, false) OR (i.status = 'S' AND NOT $2::boolean)) RETURNING 1)"
+        " AND (NOT coalesce(s.fits, false) OR (i.status = 'S' AND NOT $3::boolean)) RETURNING 1)"
         " SELECT i.n, s.key IS NOT NULL, coalesce(s.fits, false), s.old, s.same, s.mine"
         " FROM input i LEFT JOIN seen s ON s.key = i.key",
 
@@ -162,13 +176,15 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
         " LIMIT 1000 ON CONFLICT (key) DO UPDATE SET next_try = excluded.next_try"
         " WHERE o.next_try IS NULL AND o.claimant IS NULL",
 
-    /* ms until something is due. */
+    /* $1 the time that this gave the last time, or 0. The time now, in microseconds since the epoch,
+     * and ms until something is due. What became due since the last time counts, for a claim in
+     * between may have come too early for it. */
     [STATEMENT_NEXT] =
-        "SELECT " MILLISECONDS("least("
-                               "(SELECT min(next_try) FROM {own} WHERE claimant IS NULL"
-                               " AND next_try > now()),"
-                               " (SELECT min(not_before) FROM {own} WHERE claimant IS NULL"
-                               " AND not_before > now())) - now()"),
+        "SELECT (extract(epoch FROM now()) * 1000000)::bigint, " MILLISECONDS(
+            "least((SELECT min(next_try) FROM {own} WHERE claimant IS NULL AND next_try > s.since),"
+            " (SELECT min(not_before) FROM {own} WHERE claimant IS NULL"
+            " AND not_before > s.since)) - now()")
+        " FROM (SELECT timestamptz 'epoch' + $1::bigint * interval '1 microsecond') s(since)",
 
     /* The time in ms since the epoch, and how many rows a run may find. */
     [STATEMENT_RUN] =

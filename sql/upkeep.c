@@ -7,7 +7,6 @@
 #include "lib/service.h"
 #include "sql/claim.h"
 #include "sql/drain.h"
-#include "sql/journal.h"
 #include "sql/offer.h"
 #include "sql/record.h"
 #include "sql/session.h"
@@ -42,7 +41,7 @@ reconcile(void)
 {
     struct array keys;
     char *list;
-    const char *parameters[2] = {journal_claimant(), NULL};
+    const char *parameters[1];
 
     if (claim_is_busy())
         return;
@@ -51,8 +50,8 @@ reconcile(void)
     offer_add_keys(&keys);
     record_add_keys(&keys);
     list = array_close(&keys);
-    parameters[1] = list;
-    session_query(STATEMENT_RECONCILE, 2, parameters, reconciled, NULL);
+    parameters[0] = list;
+    session_query_own(STATEMENT_RECONCILE, 1, parameters, reconciled, NULL);
     free(list);
 }
 
@@ -78,7 +77,6 @@ taken_over(void *context, const PGresult *result)
 static void
 on_leases(evutil_socket_t descriptor, short what, void *context)
 {
-    const char *parameters[] = {journal_claimant()};
     int64_t lease = session_queue()->lease;
 
     (void)descriptor;
@@ -88,7 +86,7 @@ on_leases(evutil_socket_t descriptor, short what, void *context)
     if (!session_serves() || drain_has_begun())
         return;
     if (session_age() > lease) {
-        session_query(STATEMENT_TAKE_OVER, 1, parameters, taken_over, NULL);
+        session_query_own(STATEMENT_TAKE_OVER, 0, NULL, taken_over, NULL);
         if (session_serves())
             reconcile();
     }

@@ -34,7 +34,7 @@ def start(smailer):
     """Starts a smailer on a table, after `init`."""
     def begin(table, accounts, init=True, started=True, section=None, **settings):
         section = {"lease": "5s", **(section or {})}
-        instance = smailer(accounts, {}, started=False, scan_interval="3s", **settings)
+        instance = smailer(accounts, {}, started=False, scan_interval="1h", **settings)
         instance.sections.append(table.section(**section))
         instance.configure()
         if init:
