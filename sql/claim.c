@@ -9,6 +9,7 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "sql/claim.h"
+#include "sql/drain.h"
 #include "sql/offer.h"
 #include "sql/record.h"
 #include "sql/release.h"
@@ -265,6 +266,26 @@ move_cursor(const PGresult *result, int looked, int last)
     claim.cursor[0] = '\0';
 }
 
+/* The answer to a claim of WHAT; false where there is none. */
+static bool
+begin_answer(const char *what, const PGresult *result)
+{
+    claim.busy = false;
+    if (result == NULL)
+        return false;
+    if (database_succeeded(result))
+        return true;
+    session_note_failure(what, result);
+    return false;
+}
+
+static void
+end_answer(void)
+{
+    offer_pump();
+    drain_check();
+}
+
 static void
 claimed_waiting(void *context, const PGresult *result)
 {
@@ -272,13 +293,8 @@ claimed_waiting(void *context, const PGresult *result)
     int last = 0;
 
     (void)context;
-    claim.busy = false;
-    if (result == NULL)
+    if (!begin_answer("claim rows", result))
         return;
-    if (!database_succeeded(result)) {
-        session_note_failure("claim rows", result);
-        return;
-    }
     for (int i = 0; i < PQntuples(result); i++) {
         if (!PQgetisnull(result, i, ROW_KEY)) {
             take_row(result, i);
@@ -289,25 +305,20 @@ claimed_waiting(void *context, const PGresult *result)
         }
     }
     move_cursor(result, looked, last);
-    offer_pump();
+    end_answer();
 }
 
 static void
 claimed_due(void *context, const PGresult *result)
 {
     (void)context;
-    claim.busy = false;
-    if (result == NULL)
+    if (!begin_answer("claim deferred rows", result))
         return;
-    if (!database_succeeded(result)) {
-        session_note_failure("claim deferred rows", result);
-        return;
-    }
     for (int i = 0; i < PQntuples(result); i++)
         take_row(result, i);
     if (PQntuples(result) == 0)
         claim.want_due = claim.fresh_due;
-    offer_pump();
+    end_answer();
 }
 
 static void
