@@ -1,5 +1,6 @@
 """The queue in PostgreSQL: rows are claimed, sent and recorded, on one host or on many."""
 
+import itertools
 import os
 import re
 import signal
@@ -15,13 +16,41 @@ FOO = "foo@example.com"
 ID = r"\d\d\.\d\d\.\d{10}_[0-9A-F]{16}"
 
 
-@pytest.fixture
-def database():
+@pytest.fixture(scope="module")
+def cluster():
+    """One for the tests that leave the server as it is."""
     if postgresql.programs() is None:
         pytest.fail("PostgreSQL is not installed")
     server = postgresql.PostgreSQL().start()
     yield server
     server.end()
+
+
+@pytest.fixture
+def make_cluster():
+    made = []
+
+    def make(**arguments):
+        made.append(postgresql.PostgreSQL(**arguments))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.end()
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def database(request):
+    """Its server is the test's own where that says so."""
+    if request.node.get_closest_marker("own_cluster"):
+        yield postgresql.Database(request.getfixturevalue("make_cluster")())
+        return
+    made = request.getfixturevalue("cluster").database(f"mails{next(NUMBERS)}")
+    yield made
+    made.drop()
 
 
 @pytest.fixture
@@ -64,7 +93,7 @@ def test_many_rows_of_many_senders(table, start, make_relay):
     instance = start(table, {"@example.com": account(relay, connections=8)}, log_level="info")
     table.wait_for_counts({"S": 5000}, 60, instance)
     assert numbers(relay) == list(range(1, 5001))
-    wait_for(lambda: table.server.value("SELECT count(*) FROM tbl_mails_smailer") == "0", 5)
+    wait_for(lambda: table.database.value("SELECT count(*) FROM tbl_mails_smailer") == "0", 5)
 
 
 # What becomes of rows
@@ -188,9 +217,9 @@ def test_tables_without_a_usable_key_are_refused(database, start, key, reason):
 def test_init_is_idempotent_and_can_be_printed(table, start):
     instance = start(table, {}, init=False, started=False)
     script = instance.cli_ok("--sid", "biblioteka", "init", "--print").stdout
-    assert table.server.value("SELECT to_regclass('tbl_mails_smailer') IS NULL") == "t"
-    table.server.sql(script)
-    table.server.sql(script)
+    assert table.database.value("SELECT to_regclass('tbl_mails_smailer') IS NULL") == "t"
+    table.database.sql(script)
+    table.database.sql(script)
     for _ in range(2):
         instance.cli_ok("--sid", "biblioteka", "init")
     assert instance.cli("init").returncode == 64
@@ -198,10 +227,11 @@ def test_init_is_idempotent_and_can_be_printed(table, start):
 
 def test_a_role_with_few_rights_does_it(table, start, relay, database):
     instance = start(table, {FOO: relay}, started=False)
-    database.sql("""CREATE ROLE smailer LOGIN;
-        GRANT SELECT, UPDATE (fld_status) ON tbl_mails TO smailer;
-        GRANT SELECT, INSERT, UPDATE, DELETE ON tbl_mails_smailer, tbl_mails_smailer_hosts TO smailer""")
-    instance.sections = [table.section(conninfo=database.conninfo("smailer"))]
+    role = f"smailer_{database.name}"
+    database.sql(f"""CREATE ROLE {role} LOGIN;
+        GRANT SELECT, UPDATE (fld_status) ON tbl_mails TO {role};
+        GRANT SELECT, INSERT, UPDATE, DELETE ON tbl_mails_smailer, tbl_mails_smailer_hosts TO {role}""")
+    instance.sections = [table.section(conninfo=database.conninfo(role))]
     instance.configure()
     key = table.insert()
     instance.start()
@@ -216,7 +246,7 @@ def test_new_rows_are_noticed_at_once(table, start, relay):
         began = time.monotonic()
         table.insert(address=f"boo{number}@example.org")
         assert relay.wait_for_recipient(f"boo{number}@example.org").arrived - began < 1
-    table.server.sql("UPDATE tbl_mails SET fld_status = '' WHERE fld_id = 1")
+    table.database.sql("UPDATE tbl_mails SET fld_status = '' WHERE fld_id = 1")
     relay.wait(6)
 
 
@@ -224,7 +254,7 @@ def test_without_the_trigger_rows_are_found_by_polling(table, start, relay):
     instance = start(table, {FOO: relay}, started=False)
     instance.main["scan_interval"] = "500ms"
     instance.configure()
-    table.server.sql("DROP TRIGGER smailer_insert ON tbl_mails")
+    table.database.sql("DROP TRIGGER smailer_insert ON tbl_mails")
     instance.start()
     key = table.insert()
     table.wait_for_status(key, "S", smailer=instance)
@@ -235,7 +265,7 @@ def test_what_the_application_does_meanwhile_is_respected(table, start, make_rel
     keys = [table.insert(address=f"boo{number}@example.org") for number in range(4)]
     instance = start(table, {FOO: account(relay, connections=4)})
     wait_for(lambda: relay.stages.count("content") >= 4, 10)
-    table.server.sql(f"DELETE FROM tbl_mails WHERE fld_id = {keys[0]};"
+    table.database.sql(f"DELETE FROM tbl_mails WHERE fld_id = {keys[0]};"
                      f"UPDATE tbl_mails SET fld_status = 'D' WHERE fld_id = {keys[1]};"
                      f"UPDATE tbl_mails SET fld_topic = 'New' WHERE fld_id = {keys[2]}")
     table.wait_for_status(keys[3], "S", smailer=instance)
@@ -303,30 +333,32 @@ def test_testing_leaves_the_table_as_it_is(table, start, relay):
 # A database that is away
 
 
+@pytest.mark.own_cluster
 def test_the_database_is_restarted(table, start, make_relay):
     relay = make_relay(delay=0.01)
     table.fill(1000)
     instance = start(table, {FOO: account(relay, connections=8)}, log_level="info")
     wait_for(lambda: len(relay.mails) > 200, 20)
-    table.server.stop()
+    table.database.server.stop()
     queue, = instance.status()["queues"]
     assert queue["problem"]
-    table.server.start()
+    table.database.server.start()
     table.wait_for_counts({"S": 1000}, 30, instance)
     assert numbers(relay) == list(range(1, 1001))
     assert instance.status()["queues"][0]["problem"] in (None, "")
 
 
+@pytest.mark.own_cluster
 def test_what_was_sent_is_recorded_after_a_restart(table, start, make_relay):
     """smailer ends while the database is away: what it sent is in its journal."""
     relay = make_relay(delay=2)
     keys = [table.insert(address=f"boo{number}@example.org") for number in range(1, 4)]
     instance = start(table, {FOO: account(relay, connections=4)})
     wait_for(lambda: relay.stages.count("content") >= 3, 10)
-    table.server.stop("immediate")
+    table.database.server.stop("immediate")
     relay.wait(3)
     assert instance.stop() == 0
-    table.server.start()
+    table.database.server.start()
     assert table.status(keys[0]) is None
     instance.start()
     table.wait_for_counts({"S": 3}, smailer=instance)
@@ -336,14 +368,14 @@ def test_what_was_sent_is_recorded_after_a_restart(table, start, make_relay):
 
 def test_a_read_only_database_concerns_that_queue_only(table, start, relay, database):
     instance = start(table, {FOO: relay})
-    database.sql("ALTER DATABASE postgres SET default_transaction_read_only = on;"
+    database.sql(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on;"
                  "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                 " WHERE application_name = 'smailer'")
+                 " WHERE application_name = 'smailer' AND datname = current_database()")
     assert instance.wait_for_log("read-only transaction", "sql")
     wait_for(lambda: "read-only" in (instance.status()["queues"][0]["problem"] or ""), 5)
     database.sql("SET default_transaction_read_only = off; INSERT INTO tbl_mails (fld_sender,"
                  " fld_address) VALUES ('foo@example.com', 'boo@example.org');"
-                 "ALTER DATABASE postgres RESET default_transaction_read_only")
+                 f"ALTER DATABASE {database.name} RESET default_transaction_read_only")
     relay.wait(1, 20)
 
 
@@ -403,16 +435,17 @@ def test_one_host_of_three_dies(table, hosts, make_relay):
     assert len(found) - ROWS <= 4 * 16, len(found) - ROWS
 
 
+@pytest.mark.own_cluster
 @pytest.mark.one_identity
 def test_the_database_restarts_under_three_hosts(table, hosts, make_relay):
     relay = make_relay(delay=0.002)
     table.fill(ROWS)
     instances = hosts(3, relay)
     wait_for(lambda: len(relay.mails) > ROWS // 4, 60)
-    table.server.stop()
-    table.server.start()
+    table.database.server.stop()
+    table.database.server.start()
     wait_for(lambda: len(relay.mails) > ROWS // 2, 60)
-    table.server.stop("immediate")
-    table.server.start()
+    table.database.server.stop("immediate")
+    table.database.server.start()
     table.wait_for_counts({"S": ROWS}, 300, instances[0])
     assert numbers(relay) == list(range(1, ROWS + 1))

@@ -1,16 +1,17 @@
-"""A PostgreSQL of our own: Debian's programs, a cluster in a temporary directory, a Unix socket."""
+"""A PostgreSQL of our own: Debian's programs, a cluster in a temporary directory."""
 
 import glob
 import os
 import pathlib
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
-import time
 
 from . import config
-from .process import PATIENCE, wait_for
+from .process import PATIENCE, descendants, wait_for
 
 # Whom the server runs as, which may not be root.
 USER = "daemon"
@@ -29,21 +30,38 @@ def programs():
     return pathlib.Path(found[-1]).parent if found else None
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class PostgreSQL:
-    def __init__(self, durable=False):
+    """A cluster. SETTINGS: the server's; ACCESS: lines of pg_hba.conf, before those for the socket,
+    over which everybody is who they say they are."""
+
+    def __init__(self, durable=False, settings=None, access="", copy_of=None):
         self.bin = programs()
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="smailer-pg-"))
         self.root.chmod(0o755)
-        self.port = 5432
+        self.port = free_port()
         self.process = None
-        self.durable = durable
+        self.settings = {"listen_addresses": "", "max_connections": 60, "fsync": "on" if durable else "off",
+                         "shared_buffers": "64MB", "log_min_duration_statement": 500,
+                         "autovacuum_naptime": 5, **(settings or {})}
         self._as = {}
         if os.geteuid() == 0:
             entry = pwd.getpwnam(USER)
             os.chown(self.root, entry.pw_uid, entry.pw_gid)
             self._as = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        if copy_of:
+            self._run(self.bin / "pg_basebackup", "-D", self.data, "-h", copy_of.root, "-p",
+                      copy_of.port, "-U", "owner", "-R", "-c", "fast", "--no-sync")
+            return
         self._run(self.bin / "initdb", "-D", self.data, "-U", "owner", "--auth=trust", "--encoding=UTF8",
                   "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(access + rules.read_text())
 
     @property
     def data(self):
@@ -56,15 +74,15 @@ class PostgreSQL:
         return result
 
     def start(self):
+        options = [word for name, value in {"port": self.port, **self.settings}.items()
+                   for word in ("-c", f"{name}={value}")]
         with open(self.root / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [self.bin / "postgres", "-D", self.data, "-k", self.root,
-                 "-c", "listen_addresses=", "-c", f"port={self.port}", "-c", "max_connections=60",
-                 "-c", f"fsync={'on' if self.durable else 'off'}", "-c", "shared_buffers=64MB",
-                 "-c", "log_min_duration_statement=500", "-c", "autovacuum_naptime=5"],
+                [self.bin / "postgres", "-D", self.data, "-k", self.root, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root, **self._as)
-        wait_for(lambda: self._run(self.bin / "pg_isready", "-h", self.root, check=False)
-                 .returncode == 0, 30, lambda: (self.root / "log").read_text())
+        wait_for(lambda: self._run(self.bin / "pg_isready", "-h", self.root, "-p", self.port,
+                                   check=False).returncode == 0,
+                 30, lambda: (self.root / "log").read_text())
         return self
 
     def stop(self, mode="fast"):
@@ -74,19 +92,31 @@ class PostgreSQL:
         self.process.wait(20)
         self.process = None
 
+    def promote(self):
+        """Of a standby: it takes the place of the server that it copied."""
+        self._run(self.bin / "pg_ctl", "-D", self.data, "-w", "promote")
+
+    def signal(self, number):
+        """To all of the server's processes."""
+        for each in [self.process.pid, *(each.pid for each in descendants(self.process.pid))]:
+            os.kill(each, number)
+
     def end(self):
+        if self.process is not None:
+            self.signal(signal.SIGCONT)
         self.stop("immediate")
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def conninfo(self, user="owner", **more):
-        settings = {"host": self.root, "dbname": "postgres", "user": user, **more}
-        return " ".join(f"{key}={value}" for key, value in settings.items())
+    def give(self, path):
+        """Makes PATH the server's."""
+        if self._as:
+            os.chown(path, self._as["user"], self._as["group"])
 
-    def sql(self, text, check=True, user="owner"):
+    def query(self, text, database="postgres", check=True, user="owner"):
         """The rows of the last statement, as lists of texts; NULL is None."""
         result = self._run(self.bin / "psql", "-X", "-q", "-A", "-t", "-F", "\x1f", "-R", "\x1e", "-P",
-                           "null=\x15", "-v", "ON_ERROR_STOP=1", "-h", self.root, "-U", user,
-                           "-d", "postgres", "-f", "-", check=check, input=text, limit=180)
+                           "null=\x15", "-v", "ON_ERROR_STOP=1", "-h", self.root, "-p", self.port,
+                           "-U", user, "-d", database, "-f", "-", check=check, input=text, limit=180)
         if result.returncode != 0:
             return None
         if not result.stdout:
@@ -94,12 +124,35 @@ class PostgreSQL:
         return [[None if field == "\x15" else field for field in line.split("\x1f")]
                 for line in result.stdout.removesuffix("\n").split("\x1e")]
 
+    def database(self, name):
+        """A new one."""
+        self.query(f"CREATE DATABASE {name} TEMPLATE template0")
+        return Database(self, name)
+
+
+class Database:
+    def __init__(self, server, name="postgres"):
+        self.server = server
+        self.name = name
+
+    def conninfo(self, user="owner", **more):
+        """How it is reached: over the socket, where MORE does not say otherwise."""
+        settings = {"host": self.server.root, "port": self.server.port, "dbname": self.name,
+                    "user": user, **more}
+        return " ".join(f"{key}={value}" for key, value in settings.items() if value is not None)
+
+    def sql(self, text, check=True, user="owner"):
+        return self.server.query(text, self.name, check, user)
+
     def value(self, text):
         return self.sql(text)[0][0]
 
     def table(self, name="tbl_mails", text=TABLE):
         self.sql(text.format(name=name))
         return Table(self, name)
+
+    def drop(self):
+        self.server.query(f"DROP DATABASE {self.name} WITH (FORCE)")
 
 
 def literal(value):
@@ -109,13 +162,13 @@ def literal(value):
 
 
 class Table:
-    def __init__(self, server, name):
-        self.server = server
+    def __init__(self, database, name):
+        self.database = database
         self.name = name
 
     def section(self, name="biblioteka", **settings):
         """A section of main.cf."""
-        return config.section("sql", name, {"conninfo": self.server.conninfo(), "table": self.name,
+        return config.section("sql", name, {"conninfo": self.database.conninfo(), "table": self.name,
                                             **settings})
 
     def insert(self, sender="foo@example.com", address="boo@example.org", topic="About",
@@ -123,27 +176,27 @@ class Table:
         """Adds a row; its key."""
         columns = {"fld_sender": sender, "fld_address": address, "fld_topic": topic,
                    "fld_content": content, "fld_status": status, "fld_time": time, **more}
-        return self.server.value(
+        return self.database.value(
             f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES "
             f"({', '.join(literal(value) for value in columns.values())}) RETURNING fld_id")
 
     def fill(self, count, sender="'foo@example.com'", status="NULL"):
         """COUNT rows at once; SENDER and STATUS are SQL, n is the row's number."""
-        self.server.sql(
+        self.database.sql(
             f"INSERT INTO {self.name} (fld_time, fld_sender, fld_address, fld_topic, fld_content,"
             f" fld_status) SELECT now(), {sender}, 'boo' || n || '@example.org', 'Mail ' || n,"
             f" 'Text ' || n, {status} FROM generate_series(1, {count}) n")
 
     def status(self, key):
-        rows = self.server.sql(f"SELECT fld_status FROM {self.name} WHERE fld_id = {key}")
+        rows = self.database.sql(f"SELECT fld_status FROM {self.name} WHERE fld_id = {key}")
         return rows[0][0] if rows else "gone"
 
     def counts(self):
-        return {status or "": int(count) for status, count in self.server.sql(
+        return {status or "": int(count) for status, count in self.database.sql(
             f"SELECT coalesce(fld_status, ''), count(*) FROM {self.name} GROUP BY 1")}
 
     def own(self, key, column):
-        rows = self.server.sql(f"SELECT {column} FROM {self.name}_smailer WHERE key = '{key}'")
+        rows = self.database.sql(f"SELECT {column} FROM {self.name}_smailer WHERE key = '{key}'")
         return rows[0][0] if rows else None
 
     def wait_for_status(self, key, status, limit=20, smailer=None):
