@@ -88,6 +88,12 @@ base_may_begin(const struct base *base, const struct job *job)
     return job->lease == base->lease && clock_monotonic_ms() < base->lease_until;
 }
 
+int64_t
+base_begin_until(const struct base *base)
+{
+    return base == NULL || base->lease_until == INT64_MAX ? 0 : base->lease_until;
+}
+
 void
 base_note_lease(struct base *base, int64_t until)
 {

@@ -65,6 +65,10 @@ bool base_may_begin(const struct base *base, const struct job *job);
 /* What is claimed is sure until UNTIL (ms, monotonic); 0: what is in hand is not any more. */
 void base_note_lease(struct base *base, int64_t until);
 
+/* Until when a mail of BASE must be begun by whom it is given to now, in ms of the monotonic clock; 0:
+ * there is no such time. BASE may be NULL. */
+int64_t base_begin_until(const struct base *base);
+
 /* The lane of BASE for ACCOUNT, made where there is none. */
 struct lane *base_lane(struct base *base, struct account *account);
 

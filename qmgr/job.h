@@ -73,6 +73,7 @@ struct job {
     uint32_t stuck; /* how often its own file could not be moved */
     struct quota_moment begun; /* when a worker got it */
     bool recalled; /* asked back from its worker */
+    int64_t begin_until; /* ms, monotonic: its worker gives it back then, untried; 0: never */
 
     /* of a job of an mqueue */
     int64_t order; /* smaller ones go first: its priority, or when it was written */

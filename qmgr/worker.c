@@ -83,6 +83,7 @@ worker_deliver(struct worker *worker, struct job *job)
     job->worker = worker;
     job->begun = quota_begin(&worker->account->quota, clock_now_ms(), clock_monotonic_ms());
     job->recalled = false;
+    job->begin_until = base_begin_until(job->base);
     if (worker->in_hand == 0)
         worker->head_since = clock_monotonic_ms();
     TAILQ_INSERT_TAIL(&worker->jobs, job, next);
@@ -93,6 +94,7 @@ worker_deliver(struct worker *worker, struct job *job)
                                       .deliver = {.job = job->number,
                                           .flags = job->flags,
                                           .arrived_ns = job->arrived_ns,
+                                          .begin_until_ns = job->begin_until * 1000000,
                                           .id = job->id,
                                           .sender = envelope_sender(worker->account, job),
                                           .envelope_id = job->envelope_id,
@@ -156,6 +158,14 @@ worker_handle_link_up(struct channel *from, const struct message *message)
     schedule_soon();
 }
 
+/* True where the job was given back for a reason that is not the relay's. */
+static bool
+is_blameless(const struct job *job)
+{
+    return job->recalled ||
+           (job->begin_until != 0 && clock_monotonic_ms() >= job->begin_until);
+}
+
 /* A job that was not tried goes back to its lane, but not for ever. */
 static void
 give_back(struct job *job, const struct attempt *attempt)
@@ -167,7 +177,7 @@ give_back(struct job *job, const struct attempt *attempt)
         trial_end(job, attempt);
     else if (job->told > 0)
         mqueue_finish(job);
-    else if (!job->recalled && ++job->returns > RETURNS_MOST)
+    else if (!is_blameless(job) && ++job->returns > RETURNS_MOST)
         finish_attempt(job, attempt);
     else
         account_queue(account, job, true);

@@ -219,6 +219,21 @@ step_begin(struct transaction *transaction)
     return true;
 }
 
+/* False where it is too late for JOB, which is told. */
+static bool
+may_begin(struct transaction *transaction, struct job *job)
+{
+    static const char WORDS[] = "it was too late to begin";
+    struct reply late = {.length = sizeof(WORDS) - 1};
+    const struct transaction_events *events = transaction->events;
+
+    if (events->may_begin == NULL || events->may_begin(transaction->context, job))
+        return true;
+    memcpy(late.words, WORDS, sizeof(WORDS));
+    tell_all(transaction, job, STAGE_UNTRIED, &late);
+    return false;
+}
+
 static bool
 step_mail(struct transaction *transaction)
 {
@@ -233,6 +248,10 @@ step_mail(struct transaction *transaction)
 
     if (!may_speak(transaction))
         return false;
+    if (!may_begin(transaction, job)) {
+        compose_next_job(transaction);
+        return true;
+    }
     length = command_mail(line, job->sender, &parameters, &transaction->capabilities);
     if (length == 0) {
         for (size_t i = 0; i < job->recipient_count; i++)

@@ -146,6 +146,7 @@ mail_new(const struct message_deliver *deliver, struct error *error)
     fill(mail, deliver, count);
     mail->number = deliver->job;
     mail->arrived_ns = deliver->arrived_ns;
+    mail->begin_until_ns = deliver->begin_until_ns;
     mail->taken_ns = mail_clock();
     mail->job.content =
         (struct content){.descriptor = deliver->content, .size = (uint64_t)status.st_size};

@@ -16,10 +16,11 @@ struct mail {
     struct job job;
     uint64_t number; /* qmgr's */
     unsigned returns; /* how often a session ended before it was tried */
-    bool recalled; /* by qmgr */
+    bool recalled; /* by qmgr, or because it is too late to begin */
     bool again; /* the session that had it ended: another one will have it */
     size_t told; /* recipients that qmgr was told of */
     int64_t arrived_ns; /* since 1970 */
+    int64_t begin_until_ns; /* of the monotonic clock; 0: there is no such time */
     int64_t taken_ns; /* in hand */
     char *id; /* this and the addresses are in one block with the mail */
 };

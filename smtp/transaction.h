@@ -76,6 +76,9 @@ struct transaction_events {
     void (*finished)(void *context, struct job *job);
     /* A line of the dialogue, without its end, as it is composed or came; may be NULL. */
     void (*spoken)(void *context, bool by_us, const char *line, size_t length);
+    /* Whether JOB may be begun now, asked before its MAIL; else it is told as STAGE_UNTRIED. May be
+     * NULL: always. */
+    bool (*may_begin)(void *context, struct job *job);
 };
 
 enum command {

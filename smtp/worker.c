@@ -128,7 +128,22 @@ on_finished(void *context, struct job *job)
     STAILQ_INSERT_TAIL(&worker.returned, mail, next);
 }
 
-static const struct transaction_events TRANSACTION_EVENTS = {on_told, on_finished, tell_line};
+/* A mail whose time is over is qmgr's again: by then somebody else may send it. */
+static bool
+may_begin(void *context, struct job *job)
+{
+    struct mail *mail = job->context;
+
+    (void)context;
+    if (mail->begin_until_ns == 0 || worker_clock() < mail->begin_until_ns / 1000000)
+        return true;
+    log_info("%s: not begun: the lease is about to end", mail->id);
+    mail->recalled = true;
+    return false;
+}
+
+static const struct transaction_events TRANSACTION_EVENTS = {
+    .told = on_told, .finished = on_finished, .spoken = tell_line, .may_begin = may_begin};
 
 /* Gives the session what it may have. */
 static void

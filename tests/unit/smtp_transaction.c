@@ -334,6 +334,25 @@ quit_comes_last(void **state)
 }
 
 static void
+a_mail_that_is_late_is_not_begun(void **state)
+{
+    (void)state;
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        world_begin(NULL, 0);
+        world_connect(pipelining ? &PIPELINING : &PLAIN);
+        for (size_t i = 0; i < 3; i++)
+            transaction_add(&world.transaction, world_job(1));
+        world.late = &world.jobs[1];
+        world_run();
+        assert_int_equal(world.results[1][0].stage, STAGE_UNTRIED);
+        assert_int_equal(world.finished[1], 1);
+        assert_null(strstr(world.server.heard, "<j1@a>"));
+        assert_int_equal(world.server.delivered[0], 1);
+        assert_int_equal(world.server.delivered[2], 1);
+    }
+}
+
+static void
 the_stage_says_what_is_awaited(void **state)
 {
     (void)state;
@@ -445,6 +464,7 @@ main(void)
         cmocka_unit_test(answers_to_nothing_end_the_session),
         cmocka_unit_test(a_content_that_cannot_be_read_is_not_ended),
         cmocka_unit_test(quit_comes_last),
+        cmocka_unit_test(a_mail_that_is_late_is_not_begun),
         cmocka_unit_test(the_stage_says_what_is_awaited),
         cmocka_unit_test(what_waits_behind_a_mail_can_be_recalled),
         cmocka_unit_test(a_break_after_a_recall_tells_of_the_first_only),

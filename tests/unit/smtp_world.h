@@ -64,6 +64,7 @@ struct world {
     struct server server;
     struct transaction transaction;
     struct job jobs[JOBS_MAX];
+    const struct job *late; /* it may not be begun any more */
     struct recipient recipients[JOBS_MAX][RECIPIENTS_MAX];
     char addresses[JOBS_MAX][RECIPIENTS_MAX][32];
     char senders[JOBS_MAX][32];
@@ -255,7 +256,16 @@ on_finished(void *context, struct job *job)
     here->finished[job - here->jobs]++;
 }
 
-static const struct transaction_events EVENTS = {on_told, on_finished, NULL};
+static bool
+may_begin(void *context, struct job *job)
+{
+    const struct world *here = context;
+
+    return job != here->late;
+}
+
+static const struct transaction_events EVENTS = {
+    .told = on_told, .finished = on_finished, .may_begin = may_begin};
 
 static const char CONTENT[] = "Subject: x\r\n\r\nHello\r\n.\r\n..dots\r\nend\r\n";
 
