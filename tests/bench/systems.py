@@ -25,10 +25,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def content():
+def text():
     line = "Prosimy o zwrot wypozyczonych ksiazek do biblioteki w ciagu dwoch tygodni.\n"
-    return document(item(sender=SENDER, address=RECIPIENT,
-                         content=(line * 40)[:MAIL_SIZE - HEADERS]))
+    return (line * 40)[:MAIL_SIZE - HEADERS]
+
+
+def content():
+    return document(item(sender=SENDER, address=RECIPIENT, content=text()))
 
 
 def postfix_environment(package):
