@@ -35,13 +35,14 @@ ALL_CFLAGS = -std=c17 $(CFLAGS) $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITI
 ALL_LDFLAGS = $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE),$(LDHARDEN))
 
 # A folder a program; what each links beside lib/ is said here and nowhere else.
-PROGRAMS      := master pickup cleanup qmgr smtp control sql cli
+PROGRAMS      := master pickup cleanup qmgr smtp control sql token cli
 PKGS_lib      := libbsd libmd libevent_core libseccomp
 PKGS_master   := libconfuse
 PKGS_cleanup  := libxml-2.0 libidn2
 PKGS_smtp     := libcurl openssl
 PKGS_cli      := jansson
 PKGS_sql      := libpq
+PKGS_token    := jansson
 PKGS_control  := jansson
 NEEDS_pickup  := queue
 NEEDS_cleanup := queue
@@ -51,7 +52,7 @@ NEEDS_sql     := pickup queue
 
 TARGET_master := $(O)/bin/smailer-master
 TARGET_cli    := $(O)/bin/smailer
-$(foreach p,pickup cleanup qmgr smtp control sql,$(eval TARGET_$(p) := $(O)/libexec/smailer-$(p)))
+$(foreach p,pickup cleanup qmgr smtp control sql token,$(eval TARGET_$(p) := $(O)/libexec/smailer-$(p)))
 
 FOLDERS   := lib queue $(PROGRAMS)
 $(foreach f,$(FOLDERS),$(eval SOURCES_$(f) := $(wildcard $(f)/*.c)))

@@ -14,6 +14,9 @@ static const struct {
     enum about about;
     const char *advice;
 } STAGES[STAGE_COUNT] = {
+    [STAGE_TOKEN] = {"was not connected to, for there is no token to log in with", ABOUT_NOBODY,
+        "Run the account's token_command as the user of smailer-token (master.cf), and see "
+        "token.log."},
     [STAGE_CONNECT] = {"could not be connected to", ABOUT_NOBODY,
         "Check relay in accounts.cf (name and port), whether this host resolves the name, and "
         "whether a firewall lets it out."},
@@ -26,8 +29,8 @@ static const struct {
     [STAGE_EHLO] = {"refused the greeting of this host", ABOUT_NOBODY,
         "Check the name of this host, and ask whoever runs the relay."},
     [STAGE_LOGIN] = {"refused the login", ABOUT_NOBODY,
-        "Check user and password (or password_file) in accounts.cf, and whether the relay lets "
-        "this account log in by password, over a connection encrypted as tls says."},
+        "Check user and password (or password_file, or token_command) in accounts.cf, and whether "
+        "the relay lets this account log in so, over a connection encrypted as tls says."},
     [STAGE_MAIL] = {"does not take mail from", ABOUT_SENDER,
         "Check that the account may send as this address; user and envelope_from in accounts.cf "
         "say who it is."},

@@ -16,6 +16,14 @@ static const char *const CHOICES_unknown_sender[] = {
     [UNKNOWN_SENDER_DEFER] = "defer", [UNKNOWN_SENDER_DROP] = "drop", NULL};
 static const char *const CHOICES_tls[] = {
     [TLS_STARTTLS] = "starttls", [TLS_SMTPS] = "smtps", [TLS_NONE] = "none", NULL};
+static const char *const CHOICES_auth[] = {[AUTH_AUTO] = "auto",
+    [AUTH_PLAIN] = "plain",
+    [AUTH_LOGIN] = "login",
+    [AUTH_CRAM_MD5] = "cram-md5",
+    [AUTH_OAUTH] = "oauth",
+    [AUTH_XOAUTH2] = "xoauth2",
+    [AUTH_OAUTHBEARER] = "oauthbearer",
+    NULL};
 static const char *const CHOICES_tls_minimum[] = {[TLS_MINIMUM_1_0] = "1.0",
     [TLS_MINIMUM_1_1] = "1.1",
     [TLS_MINIMUM_1_2] = "1.2",
@@ -152,8 +160,7 @@ void
 configuration_keep_sections(struct configuration *configuration, size_t count)
 {
     while (configuration->section_count > count) {
-        struct section_settings *section =
-            &configuration->sections[--configuration->section_count];
+        struct section_settings *section = &configuration->sections[--configuration->section_count];
         keys_free(keys_in(section_kind_name(section->kind)), section);
         free(section->name);
     }
@@ -227,6 +234,15 @@ configuration_sections(const struct configuration *configuration, enum section_k
     for (size_t i = 0; i < configuration->section_count; i++)
         count += configuration->sections[i].kind == kind;
     return count;
+}
+
+bool
+configuration_wants_tokens(const struct configuration *configuration)
+{
+    for (size_t i = 0; i < configuration->account_count; i++)
+        if (configuration->accounts[i].token_command.count > 0)
+            return true;
+    return false;
 }
 
 struct queue_settings *

@@ -21,6 +21,17 @@ enum log_to { LOG_TO_FILES, LOG_TO_SYSLOG, LOG_TO_STDERR };
 enum sandbox_choice { SANDBOX_CHOICE_AUTO, SANDBOX_CHOICE_REQUIRED, SANDBOX_CHOICE_OFF };
 enum unknown_sender { UNKNOWN_SENDER_DEFER, UNKNOWN_SENDER_DROP };
 enum tls_mode { TLS_STARTTLS, TLS_SMTPS, TLS_NONE };
+/* How to log in. AUTH_AUTO: by any way that takes a password; from AUTH_OAUTH on by token, which
+ * master sees to where there is a token_command. */
+enum auth {
+    AUTH_AUTO,
+    AUTH_PLAIN,
+    AUTH_LOGIN,
+    AUTH_CRAM_MD5,
+    AUTH_OAUTH,
+    AUTH_XOAUTH2,
+    AUTH_OAUTHBEARER
+};
 enum tls_minimum { TLS_MINIMUM_1_0, TLS_MINIMUM_1_1, TLS_MINIMUM_1_2, TLS_MINIMUM_1_3 };
 
 #define MEMBER_TEXT char *
@@ -160,6 +171,9 @@ struct account_settings *configuration_add_account(
 
 /* Frees the queues, that they may be looked for again. */
 void configuration_clear_queues(struct configuration *configuration);
+
+/* True where an account logs in by a token. */
+bool configuration_wants_tokens(const struct configuration *configuration);
 
 /* The part that is ROLE's, in a new sealed memfd which the caller owns; -1 on failure. */
 int configuration_encode(

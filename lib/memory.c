@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sysexits.h>
 
 #include "lib/log.h"
@@ -50,4 +51,26 @@ memory_format(const char *format, ...)
     if (length < 0)
         fatal(EX_OSERR, "out of memory while formatting a text");
     return text;
+}
+
+void *
+memory_guarded(size_t size)
+{
+    void *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (block == MAP_FAILED)
+        fatal(EX_OSERR, "out of memory: %zu octets", size);
+    /* Neither is a condition: a limit on locked memory must not stop the mail. */
+    (void)mlock(block, size);
+    (void)madvise(block, size, MADV_DONTDUMP);
+    return block;
+}
+
+void
+memory_guarded_free(void *block, size_t size)
+{
+    if (block == NULL)
+        return;
+    explicit_bzero(block, size);
+    munmap(block, size);
 }

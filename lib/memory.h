@@ -18,4 +18,11 @@ char *memory_copy_text(const char *text) __attribute__((malloc, returns_nonnull)
 char *memory_format(const char *format, ...)
     __attribute__((format(printf, 1, 2), malloc, returns_nonnull));
 
+/* SIZE zeroed octets for a secret: never dumped and, as far as the limit on locked memory goes,
+ * never swapped. For memory_guarded_free(). */
+void *memory_guarded(size_t size) __attribute__((malloc, returns_nonnull));
+
+/* Wipes and frees the SIZE octets at BLOCK. NULL is allowed. */
+void memory_guarded_free(void *block, size_t size);
+
 #endif

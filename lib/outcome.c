@@ -24,12 +24,17 @@ static const struct row {
         {OUTCOME_DEFERRED,
             "the relay got it and did not say whether it took it: it may arrive twice", {4, 4, 2}}},
     {AT(STAGE_CONTENT), 200, 299, ANY, ANY, {OUTCOME_SENT, "the relay took it", {2, 0, 0}}},
+    {AT(STAGE_TOKEN), 0, UINT32_MAX, ANY, ANY,
+        {OUTCOME_DEFERRED, "there is no token to log in with", {4, 7, 0}}},
     {AT(STAGE_CONNECT), 0, 0, ANY, ANY,
         {OUTCOME_DEFERRED, "the relay cannot be reached", {4, 4, 1}}},
     {AT(STAGE_TLS), 0, 0, ANY, ANY,
         {OUTCOME_DEFERRED, "the relay cannot be reached safely", {4, 7, 5}}},
     {AT(STAGE_LOGIN), 0, 0, ANY, ANY,
         {OUTCOME_DEFERRED, "the login at the relay failed", {4, 7, 0}}},
+    /* What XOAUTH2 says of a token in a challenge. */
+    {AT(STAGE_LOGIN), 334, 334, ANY, ANY,
+        {OUTCOME_DEFERRED, "the relay refused the token", {4, 7, 8}}},
     {ANYWHERE, 0, 0, ANY, ANY,
         {OUTCOME_DEFERRED, "the connection broke, or the relay did not answer in time", {4, 4, 2}}},
     {ANYWHERE, 421, 421, ANY, ANY, {OUTCOME_DEFERRED, "the relay is busy or closing", {4, 3, 2}}},
@@ -106,6 +111,7 @@ stage_name(enum stage stage)
 {
     static const char *const NAMES[STAGE_COUNT] = {
         [STAGE_UNTRIED] = "waiting for its turn",
+        [STAGE_TOKEN] = "getting a token",
         [STAGE_CONNECT] = "connecting",
         [STAGE_TLS] = "starting TLS",
         [STAGE_GREETING] = "waiting for the greeting",

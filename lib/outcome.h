@@ -15,6 +15,7 @@ enum outcome { OUTCOME_SENT, OUTCOME_DEFERRED, OUTCOME_DROPPED };
 enum stage {
     STAGE_UNTRIED, /* nothing was asked about this mail: it goes again at once, and it is no attempt
                     */
+    STAGE_TOKEN, /* the account's token, which is wanted before a connection */
     STAGE_CONNECT,
     STAGE_TLS,
     STAGE_GREETING,

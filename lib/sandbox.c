@@ -58,7 +58,8 @@ confine_files(enum role role, const struct sandbox_path *paths, size_t count,
 
     if (mode == SANDBOX_OFF && reads_any)
         return error_set(error, "spool_user = \"*\" needs a sandbox, main.cf turns it off");
-    if (mode == SANDBOX_OFF || role == ROLE_MASTER)
+    /* Their children are programs of any kind. */
+    if (mode == SANDBOX_OFF || role == ROLE_MASTER || role == ROLE_TOKEN)
         return true;
     return accept_outcome(sandbox_landlock(role, paths, count, error),
         reads_any || mode == SANDBOX_REQUIRED, role, error);

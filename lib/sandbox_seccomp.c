@@ -90,6 +90,13 @@ add_rule(scmp_filter_ctx filter, uint32_t action, int number, const struct condi
         seccomp_rule_add_array(filter, action, number, conditions, &compare), error, "add a rule");
 }
 
+/* True where ROLE's children are programs of any kind: what is named nowhere is allowed. */
+static bool
+is_open(enum role role)
+{
+    return role == ROLE_MASTER || role == ROLE_TOKEN;
+}
+
 static bool
 add_calls(scmp_filter_ctx filter, enum role role, bool quiet, struct error *error)
 {
@@ -99,7 +106,7 @@ add_calls(scmp_filter_ctx filter, enum role role, bool quiet, struct error *erro
         if ((call->roles & ROLE_BIT(role)) == 0 || (call->verdict == VERDICT_QUIET) != quiet)
             continue;
         /* What a filter does anyway cannot be a rule of it. */
-        if (role == ROLE_MASTER && call->verdict == VERDICT_ALLOW)
+        if (is_open(role) && call->verdict == VERDICT_ALLOW)
             continue;
         if (!add_rule(filter, verdict_action(call->verdict, call->code), call->number,
                 &call->condition, error))
@@ -173,14 +180,13 @@ enter_quiet(enum role role, struct error *error)
 static bool
 enter_main(enum role role, struct error *error)
 {
-    scmp_filter_ctx filter =
-        seccomp_init(role == ROLE_MASTER ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx filter = seccomp_init(is_open(role) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
     bool entered;
 
     if (filter == NULL)
         return error_set(error, "seccomp: no filter");
     entered = add_calls(filter, role, false, error) && add_families(filter, role, error) &&
-              (role == ROLE_MASTER || add_new_calls(filter, error)) && load(filter, false, error);
+              (is_open(role) || add_new_calls(filter, error)) && load(filter, false, error);
     seccomp_release(filter);
     return entered;
 }
@@ -195,7 +201,7 @@ sandbox_seccomp(enum role role, struct error *error)
         error_set(error, "the kernel has no seccomp filters to confine system calls with");
         return SANDBOX_LACKING;
     }
-    if (role != ROLE_MASTER && !enter_quiet(role, error))
+    if (!is_open(role) && !enter_quiet(role, error))
         return SANDBOX_FAILED;
     return enter_main(role, error) ? SANDBOX_DONE : SANDBOX_FAILED;
 }

@@ -41,18 +41,51 @@ account_check_title(
 static bool
 login_check(const struct account_settings *account, struct error *error)
 {
-    bool in_file = account->password_file[0] != '\0';
-    if (account->password && in_file)
-        return error_set(error, "has both password and password_file: expected one of them");
-    if (account->user[0] != '\0' && !account->password && !in_file)
-        return error_set(error, "has a user and no password: expected password_file, or password");
-    if (account->user[0] == '\0' && (account->password || in_file))
-        return error_set(error, "has a password and no user: expected user");
+    int secrets = account->password + (account->password_file[0] != '\0') +
+                  (account->token_command.count > 0);
+    if (secrets > 1)
+        return error_set(error,
+            "has more than one of password, password_file and token_command: expected one of them");
+    if (account->user[0] != '\0' && secrets == 0)
+        return error_set(
+            error, "has a user and no password: expected password_file, password or token_command");
+    if (account->user[0] == '\0' && secrets > 0)
+        return error_set(error, "has a %s and no user: expected user",
+            account->token_command.count > 0 ? "token_command" : "password");
     if (account->user[0] != '\0' && account->tls == TLS_NONE && !account->plaintext_login)
         return error_set(error,
-            "has tls = none, so its password would go unencrypted: expected another tls, or "
-            "plaintext_login = yes");
+            "has tls = none, so its password or token would go unencrypted: expected another tls, "
+            "or plaintext_login = yes");
     return true;
+}
+
+static bool
+token_command_check(const struct account_settings *account, struct error *error)
+{
+    const char *program = account->token_command.texts[0];
+    if (program[0] != '/')
+        return error_set(error,
+            "token_command: expected the absolute path of a program and its arguments, as { "
+            "/usr/local/bin/token, %s }, not \"%s\"",
+            account->user, program);
+    return access(program, X_OK) == 0 || error_errno(error, "token_command %s", program);
+}
+
+/* A token goes by other ways than a password does; from here on, auth alone tells which it is. */
+static bool
+auth_check(struct account_settings *account, struct error *error)
+{
+    bool by_token = account->auth >= AUTH_OAUTH;
+    if (account->token_command.count == 0)
+        return !by_token ||
+               error_set(error, "has an auth that takes a token: expected token_command");
+    if (account->auth == AUTH_AUTO)
+        account->auth = AUTH_OAUTH;
+    else if (!by_token)
+        return error_set(error,
+            "has token_command and an auth that takes a password: expected auto, oauth, xoauth2 or "
+            "oauthbearer");
+    return token_command_check(account, error);
 }
 
 static bool
@@ -85,8 +118,8 @@ bool
 account_complete(struct account_settings *account, struct error *error)
 {
     static const uint16_t PORTS[] = {[TLS_STARTTLS] = 587, [TLS_SMTPS] = 465, [TLS_NONE] = 25};
-    bool complete = login_check(account, error) && tls_check(account, error) &&
-                    notify_check(account, error);
+    bool complete = login_check(account, error) && auth_check(account, error) &&
+                    tls_check(account, error) && notify_check(account, error);
     if (complete && account->sids.count == 0)
         complete = error_set(error, "sids is empty: expected the bases that may send from it");
     if (complete && account->ca_file[0] != '\0' && access(account->ca_file, R_OK) != 0)

@@ -38,6 +38,8 @@ generation_instances(const struct configuration *configuration, enum role role)
 {
     if (role == ROLE_SQL)
         return (uint32_t)configuration_sections(configuration, SECTION_SQL);
+    if (role == ROLE_TOKEN)
+        return configuration_wants_tokens(configuration) ? 1 : 0;
     /* The last cleanup reads for listings, and what killed another one. */
     return role == ROLE_CLEANUP ? configuration->programs[role].instances + 1 : 1;
 }

@@ -19,8 +19,8 @@
 #define ERROR_WORD "error: "
 
 /* The programs that have a log. */
-static const enum role LOGGED[] = {
-    ROLE_MASTER, ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL, ROLE_SQL};
+static const enum role LOGGED[] = {ROLE_MASTER, ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP,
+    ROLE_CONTROL, ROLE_SQL, ROLE_TOKEN};
 #define LOGGED_COUNT (sizeof(LOGGED) / sizeof(LOGGED[0]))
 
 static int

@@ -27,7 +27,7 @@
 static const char *const PLACES[] = {"../libexec", "../libexec/smailer"};
 
 const enum role PROGRAM_ROLES[] = {
-    ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL, ROLE_SQL};
+    ROLE_PICKUP, ROLE_CLEANUP, ROLE_QMGR, ROLE_SMTP, ROLE_CONTROL, ROLE_SQL, ROLE_TOKEN};
 const size_t PROGRAM_ROLE_COUNT = sizeof(PROGRAM_ROLES) / sizeof(PROGRAM_ROLES[0]);
 
 /* All that a program needs of the environment; the last ones matter to builds for testing only. */

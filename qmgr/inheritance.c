@@ -75,6 +75,13 @@ find(const char *address)
     return NULL;
 }
 
+/* What the configuration has a part in. */
+static bool
+may_be_mended(enum stage stage)
+{
+    return stage == STAGE_TOKEN || stage == STAGE_TLS || stage == STAGE_LOGIN;
+}
+
 /* A reload may have mended a password or a certificate: that is not found out a day later, and not
  * at once either, for generations change for other reasons too. */
 static void
@@ -82,7 +89,7 @@ probe_soon(struct health *health)
 {
     int64_t soonest = clock_now_ms() + service_configuration()->settings.probe_interval;
 
-    if ((health->stage == STAGE_LOGIN || health->stage == STAGE_TLS) && health->probe_at > soonest)
+    if (may_be_mended(health->stage) && health->probe_at > soonest)
         health->probe_at = soonest;
 }
 

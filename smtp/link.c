@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include <bsd/string.h>
@@ -81,6 +82,7 @@ link_init(struct link *link, struct event_base *base, const struct account_setti
     const struct session_events *events)
 {
     memset(link, 0, sizeof(*link));
+    snprintf(link->relay, sizeof(link->relay), "%s:%u", account->relay.host, account->relay.port);
     link->base = base;
     link->account = account;
     link->events = events;
@@ -90,6 +92,7 @@ link_init(struct link *link, struct event_base *base, const struct account_setti
         .fingerprints = &account->tls_fingerprint,
         .avoided = &link->route.avoided,
         .user = account->user,
+        .auth = (enum auth)account->auth,
         .password = secret,
         .plaintext_login = account->plaintext_login,
         .local_name = local_name,

@@ -29,6 +29,9 @@ struct child {
     LIST_ENTRY(child) next;
     pid_t pid;
     uint32_t number; /* qmgr's */
+    uint32_t account;
+    bool asks; /* for its account's token; REFUSED as it said */
+    uint64_t refused;
     struct channel *channel; /* to it; NULL once it was closed */
     _Atomic int64_t *beat; /* shared with it */
     bool killed; /* by the watchdog */
@@ -338,6 +341,7 @@ start_worker(const struct message_worker_start *wanted, struct error *error)
     child = memory_new(1, sizeof(*child));
     child->pid = pid;
     child->number = wanted->worker;
+    child->account = wanted->account;
     child->beat = beat;
     child->channel = service_adopt(ends[0], ROLE_WORKER, wanted->worker);
     LIST_INSERT_HEAD(&parent.children, child, next);
@@ -356,6 +360,66 @@ parent_handle_worker_start(struct channel *from, const struct message *message)
     }
     close(message->worker_start.channel);
     service_worked();
+}
+
+static void
+ask_token(const struct child *child)
+{
+    service_send(service_peer(ROLE_TOKEN, 0),
+        &(struct message){MESSAGE_ASK_TOKEN,
+            .ask_token = {
+                .worker = child->number, .account = child->account, .refused = child->refused}});
+}
+
+/* Whose account it is, only the parent is believed. */
+void
+parent_handle_ask_token(struct channel *from, const struct message *message)
+{
+    struct child *child;
+
+    LIST_FOREACH(child, &parent.children, next)
+    {
+        if (child->channel != from)
+            continue;
+        child->asks = true;
+        child->refused = message->ask_token.refused;
+        ask_token(child);
+    }
+}
+
+/* One that took the place of another knows nothing of what that one was asked. */
+void
+parent_joined(struct channel *peer)
+{
+    struct child *child;
+
+    if (channel_peer(peer) != ROLE_TOKEN)
+        return;
+    LIST_FOREACH(child, &parent.children, next)
+    {
+        if (child->asks)
+            ask_token(child);
+    }
+}
+
+void
+parent_handle_token(struct channel *from, const struct message *message)
+{
+    const struct message_token *token = &message->token;
+    struct child *child;
+
+    (void)from;
+    LIST_FOREACH(child, &parent.children, next)
+    {
+        if (child->number != token->worker || !child->asks)
+            continue;
+        child->asks = false;
+        service_send(child->channel,
+            &(struct message){MESSAGE_WORKER_TOKEN,
+                .worker_token = {
+                    .serial = token->serial, .problem = token->problem, .token = token->token}});
+    }
+    message_discard(message);
 }
 
 void

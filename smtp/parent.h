@@ -10,10 +10,13 @@
 bool parent_prepare(struct service_paths *paths, struct error *error);
 bool parent_start(int inheritance, struct error *error);
 void parent_drain(void);
+void parent_joined(struct channel *peer);
 void parent_left(struct channel *peer);
 
 void parent_handle_secret(struct channel *from, const struct message *message);
 void parent_handle_worker_start(struct channel *from, const struct message *message);
+void parent_handle_ask_token(struct channel *from, const struct message *message);
+void parent_handle_token(struct channel *from, const struct message *message);
 void parent_handle_log(struct channel *from, const struct message *message);
 
 #endif

@@ -1,12 +1,11 @@
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/memory.h"
 #include "smtp/secret.h"
 
-/* Octets of the longest secret; tokens are longer than passwords. */
+/* Octets of the longest secret, with its NUL; tokens are longer than passwords. */
 #define SECRET_SIZE 16384
 
 static struct {
@@ -28,18 +27,18 @@ secrets_keep(uint32_t account, int descriptor)
     secrets.descriptors[account] = descriptor;
 }
 
+/* Into the SECRET_SIZE zeroed octets at TARGET. */
 static bool
-read_secret(int descriptor, struct error *error)
+read_secret(int descriptor, char *target, struct error *error)
 {
     size_t length = 0;
     ssize_t count;
 
-    while ((count = pread(
-                descriptor, secrets.taken + length, SECRET_SIZE - length, (off_t)length)) > 0)
+    while ((count = pread(descriptor, target + length, SECRET_SIZE - length, (off_t)length)) > 0)
         length += (size_t)count;
     if (count < 0)
         return error_errno(error, "read the account's secret");
-    if (length == SECRET_SIZE || memchr(secrets.taken, '\0', length) != NULL)
+    if (length == SECRET_SIZE || memchr(target, '\0', length) != NULL)
         return error_set(error, "read the account's secret: it is too long, or has a NUL");
     return true;
 }
@@ -62,25 +61,30 @@ secrets_take(uint32_t account, struct error *error)
     int descriptor = account < secrets.count ? secrets.descriptors[account] : -1;
     bool done = true;
 
-    secrets.taken =
-        mmap(NULL, SECRET_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (secrets.taken == MAP_FAILED) {
-        secrets.taken = NULL;
-        error_errno(error, "memory for the account's secret");
-        return NULL;
-    }
-    /* Neither is a condition: a limit on locked memory must not stop the mail. */
-    (void)mlock(secrets.taken, SECRET_SIZE);
-    (void)madvise(secrets.taken, SECRET_SIZE, MADV_DONTDUMP);
+    secrets.taken = memory_guarded(SECRET_SIZE);
     if (descriptor >= 0)
-        done = read_secret(descriptor, error);
+        done = read_secret(descriptor, secrets.taken, error);
     close_all();
     return done ? secrets.taken : NULL;
+}
+
+bool
+secrets_replace(int descriptor, bool *same, struct error *error)
+{
+    char *fresh = memory_guarded(SECRET_SIZE);
+    bool done = read_secret(descriptor, fresh, error);
+
+    if (done) {
+        *same = strcmp(fresh, secrets.taken) == 0;
+        memcpy(secrets.taken, fresh, SECRET_SIZE);
+    }
+    memory_guarded_free(fresh, SECRET_SIZE);
+    return done;
 }
 
 void
 secrets_wipe(void)
 {
-    if (secrets.taken != NULL)
-        explicit_bzero(secrets.taken, SECRET_SIZE);
+    memory_guarded_free(secrets.taken, SECRET_SIZE);
+    secrets.taken = NULL;
 }

@@ -5,6 +5,7 @@
 #ifndef SMAILER_SMTP_SECRET_H
 #define SMAILER_SMTP_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,11 @@ void secrets_keep(uint32_t account, int descriptor);
  * nor dumped, and closes all of them. NULL where that fails. */
 const char *secrets_take(uint32_t account, struct error *error);
 
-/* Overwrites what secrets_take() gave. */
+/* Puts the one in DESCRIPTOR, which stays the caller's, where secrets_take() gave the last one.
+ * *SAME: it was there already. */
+bool secrets_replace(int descriptor, bool *same, struct error *error);
+
+/* Overwrites what secrets_take() gave, which is then gone. */
 void secrets_wipe(void);
 
 #endif

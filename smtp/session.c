@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "smtp/challenge.h"
 #include "smtp/dialogue.h"
 #include "smtp/session.h"
 #include "smtp/session_options.h"
@@ -49,7 +50,7 @@ fail(struct session *session, enum stage stage, const struct reply *reply, const
     struct session_failure failure = {.stage = stage, .words = words};
     char text[CURL_ERROR_SIZE + 100];
 
-    if (reply != NULL && reply->code >= 400) {
+    if (reply != NULL && (reply->code >= 400 || reply->code == CHALLENGE)) {
         failure.code = reply->code;
         failure.enhanced = reply->enhanced;
         failure.words = reply->words;
@@ -59,6 +60,16 @@ fail(struct session *session, enum stage stage, const struct reply *reply, const
     }
     session->over = true;
     session->events->failed(session->context, &failure);
+}
+
+/* XOAUTH2 says in a challenge why a token is refused; libcurl leaves it at that. */
+static void
+fail_by_challenge(struct session *session, const struct reply *reply)
+{
+    struct reply refusal = *reply;
+
+    challenge_decode(&refusal);
+    fail(session, STAGE_LOGIN, &refusal, "");
 }
 
 /* Where a failure of libcurl's belongs, if its code says so. */
@@ -106,7 +117,7 @@ login_words(const struct session *session)
 {
     return session->settings->tls == TLS_NONE && !session->settings->plaintext_login
                ? "the relay offers no login that is safe without TLS (see plaintext_login)"
-               : "the relay offers no login that smailer knows";
+               : "the relay offers no login that the account may use (see auth)";
 }
 
 /* What there is to say where the server itself said nothing; "": that the connection was lost. */
@@ -173,6 +184,10 @@ finish_connecting(struct session *session, CURLcode code)
     curl_socket_t socket = CURL_SOCKET_BAD;
     enum stage stage;
 
+    if (code == CURLE_LOGIN_DENIED && reply != NULL && reply->code == CHALLENGE) {
+        fail_by_challenge(session, reply);
+        return;
+    }
     if (code != CURLE_OK) {
         stage = failed_stage(session, code);
         fail(session, stage, reply, failure_words(session, code));

@@ -31,8 +31,9 @@ struct session_settings {
     const struct text_list *fingerprints; /* where there are some, they decide, not AUTHORITIES */
     const struct route_avoided *avoided; /* addresses that are not connected to */
     const char *user; /* "": no login */
-    const char *password;
-    bool plaintext_login; /* the password may go over a connection that is not encrypted */
+    enum auth auth;
+    const char *password; /* or token */
+    bool plaintext_login; /* it may go over a connection that is not encrypted */
     const char *local_name; /* said with EHLO */
     int64_t connect_timeout; /* ms, for the TCP connection */
     int64_t timeout; /* ms, for each answer after that */

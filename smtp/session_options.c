@@ -11,8 +11,16 @@
 #include "lib/memory.h"
 #include "smtp/session_options.h"
 
-/* Only these logins: libcurl would try Kerberos and NTLM first where a server offers them. */
-#define LOGINS "AUTH=CRAM-MD5;AUTH=PLAIN;AUTH=LOGIN"
+/* Only these: libcurl would try Kerberos and NTLM first where a server offers them. */
+static const char *const LOGINS[] = {
+    [AUTH_AUTO] = "AUTH=CRAM-MD5;AUTH=PLAIN;AUTH=LOGIN",
+    [AUTH_PLAIN] = "AUTH=PLAIN",
+    [AUTH_LOGIN] = "AUTH=LOGIN",
+    [AUTH_CRAM_MD5] = "AUTH=CRAM-MD5",
+    [AUTH_OAUTH] = "AUTH=OAUTHBEARER;AUTH=XOAUTH2",
+    [AUTH_XOAUTH2] = "AUTH=XOAUTH2",
+    [AUTH_OAUTHBEARER] = "AUTH=OAUTHBEARER",
+};
 #define LOGINS_THAT_HIDE_THE_PASSWORD "AUTH=CRAM-MD5"
 
 /* OpenSSL's own minimum is 1.2 on most systems, and its ciphers fit that. */
@@ -123,8 +131,11 @@ set_login(CURL *easy, const struct session_settings *settings)
     if (settings->user[0] == '\0')
         return;
     SET(USERNAME, settings->user);
-    SET(PASSWORD, settings->password);
-    SET(LOGIN_OPTIONS, hidden ? LOGINS_THAT_HIDE_THE_PASSWORD : LOGINS);
+    if (settings->auth >= AUTH_OAUTH)
+        SET(XOAUTH2_BEARER, settings->password);
+    else
+        SET(PASSWORD, settings->password);
+    SET(LOGIN_OPTIONS, hidden ? LOGINS_THAT_HIDE_THE_PASSWORD : LOGINS[settings->auth]);
 }
 
 void

@@ -16,6 +16,7 @@
 #include "smtp/link.h"
 #include "smtp/mail.h"
 #include "smtp/secret.h"
+#include "smtp/token.h"
 #include "smtp/transaction.h"
 #include "smtp/worker.h"
 
@@ -34,6 +35,7 @@ static struct {
     bool ended; /* nothing more is to be done but to tell qmgr so */
     struct worker_start start;
     struct link link;
+    struct token token;
     bool connected;
     struct transaction transaction; /* while connected */
     struct mail_list waiting; /* mails in hand that the session has not got */
@@ -244,11 +246,18 @@ close_session(void)
 
 /* qmgr takes back what is in hand, and starts another worker when it wants one. */
 static void
+give_up(const struct session_failure *failure)
+{
+    tell_failure(failure);
+    worker.ended = true;
+}
+
+static void
 on_failed(void *context, const struct session_failure *failure)
 {
     (void)context;
-    tell_failure(failure);
-    worker.ended = true;
+    if (!token_renew(&worker.token, failure))
+        give_up(failure);
 }
 
 static void
@@ -259,6 +268,7 @@ on_connected(void *context)
     (void)context;
     capabilities.pipelining = capabilities.pipelining && worker.start.settings->pipelining;
     worker.connected = true;
+    token_taken(&worker.token);
     worker.connected_ns = mail_clock();
     worker.moved_at = worker_clock();
     worker.given = 0;
@@ -293,7 +303,23 @@ static void
 open_session(void)
 {
     worker.opened_ns = mail_clock();
-    link_open(&worker.link);
+    if (!token_ask(&worker.token))
+        link_open(&worker.link);
+}
+
+void
+worker_handle_token(struct channel *from, const struct message *message)
+{
+    struct session_failure failure = worker.link.failure;
+
+    (void)from;
+    if (!worker.ended) {
+        if (token_take(&worker.token, &message->worker_token, &failure))
+            link_open(&worker.link);
+        else
+            give_up(&failure);
+    }
+    message_discard(message);
 }
 
 /* True where QUIT is on its way, or nothing can be any more. Its reply is not waited for, but when
@@ -333,7 +359,7 @@ settle(void)
         /* A session that is still connecting is left to the end of the process: closing it would
          * wait for the resolver. */
         worker.ended = true;
-    } else if (!is_idle() && worker.link.session == NULL) {
+    } else if (!is_idle() && worker.link.session == NULL && !token_is_awaited(&worker.token)) {
         open_session();
     }
 }
@@ -456,6 +482,7 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
 {
     int64_t now = worker_clock();
     int64_t limit = worker.connected ? time_limit() : 0;
+    struct session_failure failure;
 
     (void)descriptor;
     (void)what;
@@ -465,6 +492,8 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
         transaction_break(&worker.transaction, "the relay did not answer in time");
         settle();
     }
+    if (!worker.ended && token_is_late(&worker.token, &failure))
+        give_up(&failure);
     service_timer_start(worker.tick, WORKER_BEAT_MS);
 }
 
@@ -484,6 +513,7 @@ become_worker(void)
         fatal(EX_OSERR, "%s", error.text);
     link_init(&worker.link, service_base(), worker.start.settings, worker.start.authorities,
         worker.start.local_name, secret, &SESSION_EVENTS);
+    token_init(&worker.token, worker.start.settings);
     if (!sandbox_enter(ROLE_WORKER, NULL, 0, service_sandbox_mode(), &error))
         fatal(EX_OSERR, "enter the worker's sandbox: %s", error.text);
 }

@@ -40,6 +40,7 @@ void worker_left(struct channel *channel);
 void worker_handle_deliver(struct channel *from, const struct message *message);
 void worker_handle_recall(struct channel *from, const struct message *message);
 void worker_handle_stop(struct channel *from, const struct message *message);
+void worker_handle_token(struct channel *from, const struct message *message);
 void worker_handle_log(struct channel *from, const struct message *message);
 
 /* CLOCK_MONOTONIC in ms. */

@@ -201,12 +201,14 @@ def test_make_users_prints(tmp_path):
     (tmp_path / "master.cf").write_text(
         '# smtp { user = wrong }\nsmtp { user = mailout\n instances = 3 }\n'
         'cleanup {\n    instances = 2\n    user = "reader" # nobody else\n}\n')
+    (tmp_path / "accounts.cf").write_text('#account a { token_command = { /no } }\n'
+                                          'account b {\n    token_command = { /yes }\n}\n')
     result = subprocess.run([ROOT / "conf/make-users", "-c", tmp_path, "--print"], text=True,
                             timeout=60, capture_output=True)
     assert result.returncode == 0
     assert result.stderr == ""
     assert [line.split()[-1] for line in result.stdout.splitlines()] == [
-        "reader", "mailout", "smailer-control", "smailer-pickup", "smailer-qmgr"]
+        "reader", "mailout", "smailer-control", "smailer-token", "smailer-pickup", "smailer-qmgr"]
     assert all(line.startswith("useradd --system ") for line in result.stdout.splitlines())
 
 

@@ -30,7 +30,7 @@ def test_master_is_linked_with_none_of_the_large_libraries():
 
 @pytest.mark.parametrize("name, own", [
     ("smailer-cleanup", "libxml2"), ("smailer-smtp", "libcurl"), ("smailer-pickup", None),
-    ("smailer-qmgr", None), ("smailer-control", None)])
+    ("smailer-qmgr", None), ("smailer-control", None), ("smailer-token", None)])
 def test_a_library_belongs_to_one_program(name, own):
     output = subprocess.run(["readelf", "-d", program(name)], check=True, capture_output=True,
                             text=True).stdout

@@ -8,7 +8,8 @@ import subprocess
 
 # Users that every Debian has. None of them is who runs the tests. pickup and qmgr are the spool
 # user's.
-ROLE_USERS = {"cleanup": "games", "smtp": "news", "control": "uucp", "sql": "proxy"}
+ROLE_USERS = {"cleanup": "games", "smtp": "news", "control": "uucp", "sql": "proxy",
+              "token": "list"}
 SPOOL_USER = "mail"
 ORDINARY_USER = "backup"
 STRANGER = "irc"

@@ -29,7 +29,7 @@ class Process:
         A program may have renamed itself, and one started by a descriptor has that as its name.
         """
         for text in (self.command, self.name, _executable(self.pid)):
-            found = re.search(r"smailer[-/](master|pickup|cleanup|qmgr|smtp|sql|control)", text)
+            found = re.search(r"smailer[-/](master|pickup|cleanup|qmgr|smtp|sql|token|control)", text)
             if found:
                 return found.group(1)
         return None

@@ -7,12 +7,16 @@ import email
 import email.policy
 import hashlib
 import hmac
+import re
 import time
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from .loop import LoopServer
 from .process import wait_for
+
+
+MECHANISMS = {"PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER"}
 
 
 @dataclasses.dataclass
@@ -64,24 +68,30 @@ class _Session(SMTP):
         super().connection_lost(error)
 
 
+
 class Relay(LoopServer):
     """ANSWER(stage, mail, address) may return a reply ("450 4.2.0 later") or None for the usual one.
 
     stage is "mail", "rcpt" or "content"; mail has what is known by then. DELAY is how many seconds
-    the content's end takes, or says so for a mail. USERS = {name: password} demands a login. TLS is "none", "starttls" or
+    the content's end takes, or says so for a mail. USERS = {name: password} demands a login,
+    TOKENS = {name: {token, ...}} one by token (MECHANISMS: XOAUTH2, OAUTHBEARER), whose refusal is a
+    challenge first, unless BLUNT. TLS is "none", "starttls" or
     "smtps", with CERTIFICATE made by harness.tls. Connections over MOST are refused with 421.
     """
 
     def __init__(self, answer=None, delay=0, users=None, tls="none", certificate=None,
-                 mechanisms=("PLAIN", "LOGIN", "CRAM-MD5"), delivered=None, most=None):
+                 mechanisms=("PLAIN", "LOGIN", "CRAM-MD5"), delivered=None, most=None,
+                 tokens=None, blunt=False):
         self.answer = answer or (lambda stage, mail, address: None)
         self.delay = delay
         self.users = users
+        self.tokens, self.blunt = tokens, blunt
         self.bears, self.refused = most, 0
         self.tls = tls
         self.mechanisms = set(mechanisms)
         self.mails = []
         self.logins = []  # (name, right or not)
+        self.shown = []  # tokens, in order
         self.stages = []  # each stage that was reached, in order
         self._delivered = delivered
         self._context = certificate.server_context() if certificate else None
@@ -92,9 +102,9 @@ class Relay(LoopServer):
             self, self, hostname="relay.test", enable_SMTPUTF8=True, loop=self._loop,
             tls_context=self._context if self.tls == "starttls" else None,
             require_starttls=self.tls == "starttls",
-            authenticator=self._authenticate if self.users else None,
-            auth_required=bool(self.users), auth_require_tls=self.tls == "starttls",
-            auth_exclude_mechanism={"PLAIN", "LOGIN", "CRAM-MD5"} - self.mechanisms)
+            authenticator=self._authenticate if self.users or self.tokens else None,
+            auth_required=bool(self.users or self.tokens), auth_require_tls=self.tls == "starttls",
+            auth_exclude_mechanism=MECHANISMS - self.mechanisms)
 
     def _judge(self, name, right):
         self.logins.append((name, right))
@@ -106,6 +116,23 @@ class Relay(LoopServer):
         name, password = data.login.decode(), data.password.decode()
         result = self._judge(name, self.users.get(name) == password)
         return result if result.success else AuthResult(success=False, handled=False)
+
+    async def _judge_token(self, server, form):
+        answer = await server.challenge_auth(b"")
+        match = re.fullmatch(form, answer) if isinstance(answer, bytes) else None
+        name, token = (part.decode() for part in match.groups()) if match else (repr(answer), None)
+        self.shown.append(token)
+        result = self._judge(name, token in self.tokens.get(name, ()))
+        if not result.success and not self.blunt:
+            await server.challenge_auth(b'{"status":"401","schemes":"bearer"}')
+        return result if result.success else AuthResult(success=False, handled=False)
+
+    async def auth_XOAUTH2(self, server, arguments):
+        return await self._judge_token(server, rb"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01")
+
+    async def auth_OAUTHBEARER(self, server, arguments):  # RFC 7628
+        return await self._judge_token(
+            server, rb"n,a=([^\x01,]*),(?:\x01[^\x01]*)*\x01auth=Bearer ([^\x01]*)\x01\x01")
 
     async def auth_CRAM__MD5(self, server, arguments):
         challenge = f"<{time.monotonic_ns()}@relay.test>".encode()

@@ -18,7 +18,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("SMAILER_BUILD", PROJECT)).resolve()
 SANITIZED = os.environ.get("SMAILER_SANITIZE", "") != ""
 ROLES = ("pickup", "cleanup", "qmgr", "smtp", "control")  # those of every tree
-ALL_ROLES = (*ROLES, "sql")  # a smailer-sql is there for each table
+ALL_ROLES = (*ROLES, "sql", "token")  # smailer-sql for each table, smailer-token for tokens
 FAULT = re.compile(r"ERROR: AddressSanitizer|LeakSanitizer: detected|runtime error:|SIGSYS"
                    r"|signal 31\b|stack smashing detected|malloc\(\): |free\(\): ")
 

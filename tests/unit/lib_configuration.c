@@ -336,7 +336,7 @@ static const char *const MAIN_SECTIONS[] = {"",
 #include "lib/config.def"
     NULL};
 static const char *const PROGRAM_SECTIONS[] = {
-    "pickup", "cleanup", "qmgr", "smtp", "control", "sql", NULL};
+    "pickup", "cleanup", "qmgr", "smtp", "control", "sql", "token", NULL};
 static const char *const ACCOUNT_SECTIONS[] = {"account", NULL};
 static const struct document DOCUMENTS[] = {
     {"main.cf", MAIN_SECTIONS}, {"master.cf", PROGRAM_SECTIONS}, {"accounts.cf", ACCOUNT_SECTIONS}};

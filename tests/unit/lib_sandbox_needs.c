@@ -155,8 +155,8 @@ test_needs(void **state)
     expect_each(ROLE_BIT(ROLE_SMTP), run_worker, PASSED, "a worker");
     expect_each(ROLE_BIT(ROLE_WORKER), deliver, PASSED, "delivering");
     expect_each(ROLE_BIT(ROLE_CONTROL), accept_client, PASSED, "accepting");
-    expect_each(ROLE_BIT(ROLE_MASTER), execute, PASSED, "executing a program");
-    expect_each(ROLE_BIT(ROLE_MASTER), open_outside, PASSED, "opening a file");
+    expect_each(OPEN, execute, PASSED, "executing a program");
+    expect_each(OPEN, open_outside, PASSED, "opening a file");
     if (!SANDBOX_SANITIZED)
         expect_each(EVERYONE, abort_itself, -SIGABRT, "abort");
 }

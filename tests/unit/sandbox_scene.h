@@ -44,7 +44,8 @@
 #define CHILDREN                                                                                   \
     (ROLE_BIT(ROLE_PICKUP) | ROLE_BIT(ROLE_CLEANUP) | ROLE_BIT(ROLE_QMGR) | ROLE_BIT(ROLE_SMTP) |  \
         ROLE_BIT(ROLE_CONTROL) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_CLIENT))
-#define EVERYONE (CHILDREN | ROLE_BIT(ROLE_MASTER))
+#define OPEN (ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_TOKEN))
+#define EVERYONE (CHILDREN | OPEN)
 
 static char top[64];
 static char queue[96];

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "smtp/challenge.h"
 #include "smtp/dialogue.h"
 
 static const char *
@@ -113,6 +114,38 @@ what_is_no_smtp_is_noticed(void **state)
     assert_non_null(dialogue.reader.problem);
 }
 
+static const struct {
+    const char *said;
+    const char *meant;
+} CHALLENGES[] = {
+    {"334 eyJzdGF0dXMiOiI0MDEifQ==", "334 {\"status\":\"401\"}"},
+    {"334 eyJzdGF0dXMiOiI0MDEifQo=", "334 {\"status\":\"401\"}"},
+    {"334 YWJj", "334 abc"},
+    {"334", "334"},
+    {"334 ", "334 "},
+    {"334 not base64", "334 not base64"},
+    {"334 YWJ", "334 YWJ"},
+    {"334 ====", "334 ===="},
+    {"334 AAEC", "334 AAEC"}, /* octets 0 to 2 */
+    {"334 Cg==", "334 Cg=="},
+};
+
+static void
+a_challenge_is_read(void **state)
+{
+    struct reply reply;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(CHALLENGES) / sizeof(CHALLENGES[0]); i++) {
+        reply.code = CHALLENGE;
+        reply.length = strlen(CHALLENGES[i].said);
+        memcpy(reply.words, CHALLENGES[i].said, reply.length + 1);
+        challenge_decode(&reply);
+        assert_string_equal(reply.words, CHALLENGES[i].meant);
+        assert_int_equal(reply.length, strlen(reply.words));
+    }
+}
+
 int
 main(void)
 {
@@ -121,6 +154,7 @@ main(void)
         cmocka_unit_test(the_last_ehlo_counts),
         cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(what_is_no_smtp_is_noticed),
+        cmocka_unit_test(a_challenge_is_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
