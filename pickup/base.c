@@ -238,7 +238,9 @@ base_wakeup(const struct base *base)
         int64_t rest = pass->not_before - clock_monotonic_ms();
         int64_t due = pass->due - clock_now_ms();
 
-        if (pass->wanted || (base->wanted_count > 0 && !pass->whole))
+        if (base->wanted_count > 0 && !pass->whole)
+            note_earlier(&wakeup, pass->parked_not_before - clock_monotonic_ms());
+        if (pass->wanted)
             note_earlier(&wakeup, rest);
         else if (pass->due != 0)
             note_earlier(&wakeup, due > rest ? due : rest);

@@ -37,6 +37,7 @@ struct pass {
     bool whole; /* it began after all that is wanted now was asked for */
     uint8_t number; /* of the one under way, or the last */
     int64_t not_before; /* ms, monotonic: keeps passes from following each other closely */
+    int64_t parked_not_before; /* the same for those that only look for parked mails */
     int64_t due; /* ms since 1970: when the next file's time comes; 0: none */
     int64_t due_next; /* the same, as far as the pass under way saw */
     int64_t spent; /* ms that the one under way looked in vain so far */

@@ -10,10 +10,12 @@
 /* Names looked at in one go. */
 #define STEP 2048
 
-/* A pass may look in vain for this part of the time, so that a large directory does not keep a
- * processor. */
+/* After a pass its directory rests so many times as long as it looked in vain, so that a large one
+ * does not keep a processor; where qmgr waits for mails that were parked, no longer than that. */
 #define REST_FACTOR 20
 #define REST_LEAST_MS 20
+#define REST_PARKED_FACTOR 1
+#define REST_PARKED_LEAST_MS 5
 
 /* A clock that was set back by less than this only makes waiting longer. */
 #define JUMP_MS 3600000
@@ -30,6 +32,22 @@ is_time(const struct pass *pass)
     return pass->due != 0 && pass->due <= clock_now_ms();
 }
 
+/* True where a pass over everything is to be made. */
+static bool
+wants_all(const struct pass *pass)
+{
+    if (!pass->wanted && !is_time(pass))
+        return false;
+    return pass->for_run || clock_monotonic_ms() >= pass->not_before;
+}
+
+/* The same for one that only looks for parked mails. */
+static bool
+wants_parked(const struct base *base, const struct pass *pass)
+{
+    return is_wanted(base) && !pass->whole && clock_monotonic_ms() >= pass->parked_not_before;
+}
+
 bool
 pass_is_due(const struct base *base, enum mail_state place)
 {
@@ -39,9 +57,7 @@ pass_is_due(const struct base *base, enum mail_state place)
         return false;
     if (pass->scan != NULL && (!pass->only_parked || is_wanted(base)))
         return true;
-    if (!pass->wanted && !is_time(pass) && !(is_wanted(base) && !pass->whole))
-        return false;
-    return pass->for_run || clock_monotonic_ms() >= pass->not_before;
+    return wants_all(pass) || wants_parked(base, pass);
 }
 
 static bool
@@ -50,19 +66,20 @@ begin(struct base *base, enum mail_state place)
     struct pass *pass = &base->passes[place];
     struct error error;
 
-    pass->only_parked = !pass->wanted && !is_time(pass);
-    pass->wanted = false;
+    pass->only_parked = !wants_all(pass);
     pass->whole = true;
     pass->spent = 0;
-    pass->due_next = 0;
-    if (!pass->only_parked)
+    if (!pass->only_parked) {
+        pass->wanted = false;
+        pass->due_next = 0;
         pass->number++;
+    }
     pass->scan = queue_scan_open(base->queue, place, &error);
     if (pass->scan == NULL) {
         log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
         pass->due = 0;
         pass->for_run = false;
-        pass->not_before = clock_monotonic_ms() + 1000;
+        pass->not_before = pass->parked_not_before = clock_monotonic_ms() + 1000;
     }
     return pass->scan != NULL;
 }
@@ -88,8 +105,10 @@ end(struct base *base, enum mail_state place)
 
     queue_scan_close(pass->scan);
     pass->scan = NULL;
-    pass->not_before = clock_monotonic_ms() + pass->spent * REST_FACTOR + REST_LEAST_MS;
+    pass->parked_not_before =
+        clock_monotonic_ms() + pass->spent * REST_PARKED_FACTOR + REST_PARKED_LEAST_MS;
     if (!pass->only_parked) {
+        pass->not_before = clock_monotonic_ms() + pass->spent * REST_FACTOR + REST_LEAST_MS;
         prune(base, place);
         pass->due = pass->due_next;
         pass->for_run = pass->wanted && pass->for_run;
@@ -220,7 +239,7 @@ ensure_scan(struct base *base, enum mail_state place)
 {
     struct pass *pass = &base->passes[place];
 
-    if (pass->scan != NULL && pass->only_parked && (pass->wanted || is_time(pass))) {
+    if (pass->scan != NULL && pass->only_parked && wants_all(pass)) {
         queue_scan_close(pass->scan);
         pass->scan = NULL;
     }

@@ -21,6 +21,12 @@ struct commit_list {
     struct commit **end;
 };
 
+/* Moves that are made together. */
+struct group {
+    struct commit *commits[COMMIT_GROUP];
+    size_t size;
+};
+
 struct committer {
     struct committer_options options;
     pthread_t thread;
@@ -38,8 +44,8 @@ struct committer {
     size_t upkeep_count;
     size_t turn; /* whose slice is next */
     struct queue_move *moves;
-    struct commit *group[COMMIT_GROUP];
-    size_t group_size;
+    struct group sent; /* moves that nothing has to be written for */
+    struct group recorded;
     uint64_t done; /* commits done since the last sync */
     int64_t sync_due; /* NEVER: nothing to sync */
 };
@@ -93,16 +99,34 @@ finish(struct committer *committer, struct commit *commit)
 }
 
 static void
-finish_group(struct committer *committer)
+finish_group(struct committer *committer, struct group *group)
 {
-    if (committer->group_size == 0)
+    if (group->size == 0)
         return;
-    commit_move(
-        &committer->options.retry, committer->group, committer->moves, committer->group_size);
-    for (size_t i = 0; i < committer->group_size; i++)
-        finish(committer, committer->group[i]);
-    committer->group_size = 0;
+    commit_move(&committer->options.retry, group->commits, committer->moves, group->size);
+    for (size_t i = 0; i < group->size; i++)
+        finish(committer, group->commits[i]);
+    group->size = 0;
     notify(committer);
+}
+
+/* First those that no sync is to be waited for: deferring many mails of one account is not to hold
+ * up the places of another's workers. */
+static void
+finish_groups(struct committer *committer)
+{
+    finish_group(committer, &committer->sent);
+    finish_group(committer, &committer->recorded);
+}
+
+static void
+add_to_group(struct committer *committer, struct commit *commit)
+{
+    struct group *group = commit->kind == COMMIT_SENT ? &committer->sent : &committer->recorded;
+
+    group->commits[group->size++] = commit;
+    if (group->size == COMMIT_GROUP)
+        finish_groups(committer);
 }
 
 static struct upkeep **
@@ -255,16 +279,14 @@ run_batch(struct committer *committer, struct commit *batch)
         next = commit->next;
         memset(&commit->error, 0, sizeof(commit->error));
         if (commit_is_move(commit) && commit->job == NULL) {
-            committer->group[committer->group_size++] = commit;
-            if (committer->group_size == COMMIT_GROUP)
-                finish_group(committer);
+            add_to_group(committer, commit);
             continue;
         }
-        finish_group(committer);
+        finish_groups(committer);
         (commit->job != NULL ? run_job : RUN[commit->kind])(committer, commit);
         notify(committer);
     }
-    finish_group(committer);
+    finish_groups(committer);
 }
 
 static void

@@ -80,6 +80,22 @@ def both(*actions):
     return act
 
 
+def hanging_in_turn(stages):
+    """A table for Scripted: the first connection hangs at the first of STAGES, the next at the next."""
+    def at(stage):
+        usual = reply(REPLIES[stage]) if stage in REPLIES and REPLIES[stage] else None
+        async def act(session):
+            if not hasattr(session, "hangs_at"):
+                session.hangs_at = stages[session.server.turns % len(stages)]
+                session.server.turns += 1
+            if session.hangs_at == stage:
+                await hang(session)
+            await (usual or session.server.usual(stage) or silence)(session)
+        act.text = getattr(usual, "text", "")
+        return act
+    return {stage: at(stage) for stage in ("greeting", *stages)}
+
+
 garbage = raw(bytes(range(128, 256)) + b"\x1b[2J\r\n")
 nuls = raw(b"2\x0050 \0Ok\0\r\n")
 endless = raw(b"250 " + b"x" * 65536 + b"\r\n")  # 64 KB in a line
@@ -153,6 +169,7 @@ class Scripted(LoopServer):
         self.table = dict(table or {})
         self.extensions = list(extensions) + (["PIPELINING"] if pipelining else [])
         self.stages, self.lines, self.mails = [], [], []
+        self.turns = 0  # of hanging_in_turn
         super().__init__(ssl=ssl)
 
     def action(self, stage):
@@ -161,6 +178,9 @@ class Scripted(LoopServer):
             if isinstance(chosen, list):
                 chosen = chosen.pop(0) if len(chosen) > 1 else chosen[0]
             return chosen
+        return self.usual(stage)
+
+    def usual(self, stage):
         if stage == "ehlo":
             names = ["scripted.test", *self.extensions]
             return reply("\n".join(f"250{'-' if name != names[-1] else ' '}{name}"
