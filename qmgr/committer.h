@@ -3,9 +3,10 @@
  * schedule. The main thread submits commits and collects them, done, in the order of their doing;
  * queues belong to the committer from COMMIT_OPEN to COMMIT_CLOSE, and nobody else touches them.
  *
- * Moves are made at once, in groups. The directories they touched are synced together, once per
- * commit_interval. In between, and when nothing else is to do, lists are split, old mails removed
- * and interrupted work recovered, a slice at a time.
+ * Moves are made at once, in groups, and among these first those that no record is written for. The
+ * directories they touched are synced together, once per commit_interval. In between, and when
+ * nothing else is to do, lists are split, old mails removed and interrupted work recovered, a slice
+ * at a time.
  */
 #ifndef SMAILER_COMMITTER_H
 #define SMAILER_COMMITTER_H
