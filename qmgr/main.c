@@ -103,6 +103,7 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_SHOW_RUN, show_handle},
     {MESSAGE_STATUS, status_handle},
     {MESSAGE_RECORDED, recorder_handle_recorded},
+    {MESSAGE_JOURNALED, recorder_handle_journaled},
     {MESSAGE_LEASE, recorder_handle_lease},
 };
 

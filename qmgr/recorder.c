@@ -8,6 +8,8 @@
 #include "qmgr/commit_move.h"
 #include "qmgr/finish.h"
 #include "qmgr/recorder.h"
+#include "qmgr/schedule.h"
+#include "qmgr/worker.h"
 
 static bool
 directory_is_open(const struct base *base)
@@ -76,6 +78,23 @@ recorder_handle_recorded(struct channel *from, const struct message *message)
     }
     job->commit->result = (enum queue_result)recorded->result;
     finish_collect(job, job->commit);
+}
+
+void
+recorder_handle_journaled(struct channel *from, const struct message *message)
+{
+    const struct bytes *jobs = &message->journaled.jobs;
+    uint64_t number;
+
+    for (size_t at = 0; at + sizeof(number) <= jobs->size; at += sizeof(number)) {
+        struct job *job;
+
+        memcpy(&number, (const char *)jobs->data + at, sizeof(number));
+        job = job_find(number);
+        if (job != NULL && job->base != NULL && base_finder(job->base) == from)
+            worker_note_recorded(job);
+    }
+    schedule_soon();
 }
 
 void

@@ -26,6 +26,7 @@ const struct recorder *recorder_of(enum section_kind kind);
 bool recorder_is_open(const struct base *base);
 
 void recorder_handle_recorded(struct channel *from, const struct message *message);
+void recorder_handle_journaled(struct channel *from, const struct message *message);
 void recorder_handle_lease(struct channel *from, const struct message *message);
 
 #endif

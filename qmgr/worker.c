@@ -232,12 +232,10 @@ learn(struct worker *worker, const struct attempt *attempt)
     }
 }
 
-/* A table's results outlive a death in its journal; a directory's are the moves. */
+/* Until the mail is moved, or what became of its row is in the journal: a death before repeats it. */
 static void
 keep_place(struct worker *worker, struct job *job)
 {
-    if (job->base->settings->kind == SECTION_SQL)
-        return;
     job->recorded_for = worker->number;
     worker->unrecorded++;
 }

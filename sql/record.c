@@ -19,6 +19,9 @@
 
 #define BATCH 512
 
+/* As many as one JOURNALED has. */
+#define JOURNALED_MOST 512
+
 /* How long a row is left alone that could not be written. */
 #define AGAIN_MS 5000
 
@@ -40,6 +43,8 @@ static struct {
     struct event *soon;
     struct event *sync;
     bool is_refused; /* a problem is told of */
+    uint64_t journaled[JOURNALED_MOST]; /* jobs that qmgr is to be told of */
+    size_t journaled_count;
 } records;
 
 /* The states as the application sees them. */
@@ -351,11 +356,24 @@ record_pump(void)
 }
 
 static void
+tell_journaled(void)
+{
+    if (records.journaled_count == 0)
+        return;
+    service_send(service_peer(ROLE_QMGR, 0),
+        &(struct message){.type = MESSAGE_JOURNALED,
+            .journaled.jobs = {
+                records.journaled, records.journaled_count * sizeof(records.journaled[0])}});
+    records.journaled_count = 0;
+}
+
+static void
 on_soon(evutil_socket_t descriptor, short what, void *context)
 {
     (void)descriptor;
     (void)what;
     (void)context;
+    tell_journaled();
     record_pump();
 }
 
@@ -407,10 +425,12 @@ record_handle(struct channel *from, const struct message *message)
     journal_append(result);
     TAILQ_INSERT_TAIL(&records.pending, result, next);
     records.count++;
+    records.journaled[records.journaled_count++] = result->job;
+    if (records.journaled_count == JOURNALED_MOST)
+        tell_journaled();
     if (!evtimer_pending(records.sync, NULL))
         service_timer_start(records.sync, service_configuration()->settings.commit_interval);
-    if (!evtimer_pending(records.soon, NULL))
-        service_timer_start(records.soon, 0);
+    service_timer_start(records.soon, 0);
 }
 
 void

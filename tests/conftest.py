@@ -1,3 +1,4 @@
+import itertools
 import os
 import pathlib
 import shutil
@@ -7,7 +8,7 @@ import tempfile
 import pytest
 
 from harness import identity as identities
-from harness import process, tls
+from harness import postgresql, process, tls
 from harness.relay import Relay
 from harness.scripted import Scripted
 from harness.smailer import BUILD, PROJECT, Smailer, program
@@ -77,6 +78,68 @@ def scripted_server():
     yield make
     for each in made:
         each.end()
+
+
+# The queue in PostgreSQL
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One for the tests that leave the server as it is."""
+    if postgresql.programs() is None:
+        pytest.fail("PostgreSQL is not installed")
+    server = postgresql.PostgreSQL().start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def make_cluster():
+    made = []
+
+    def make(**arguments):
+        made.append(postgresql.PostgreSQL(**arguments))
+        return made[-1].start()
+
+    yield make
+    for each in made:
+        each.end()
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def database(request):
+    """Its server is the test's own where that says so."""
+    if request.node.get_closest_marker("own_cluster"):
+        yield postgresql.Database(request.getfixturevalue("make_cluster")())
+        return
+    made = request.getfixturevalue("cluster").database(f"mails{next(NUMBERS)}")
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def table(database):
+    return database.table()
+
+
+@pytest.fixture
+def start_on(smailer):
+    """Starts a smailer on a table, after `init`."""
+    def begin(table, accounts, init=True, started=True, section=None, **settings):
+        section = {"lease": "5s", **(section or {})}
+        instance = smailer(accounts, {}, started=False, scan_interval="1h", **settings)
+        instance.sections.append(table.section(**section))
+        instance.configure()
+        if init:
+            instance.cli_ok("--sid", "biblioteka", "init")
+        return instance.start() if started else instance
+    return begin
+
+
+# Files and servers
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The queue in PostgreSQL: rows are claimed, sent and recorded, on one host or on many."""
 
-import itertools
 import os
 import re
 import signal
@@ -8,74 +7,17 @@ import time
 
 import pytest
 
-from harness import postgresql
-from harness.process import stays, wait_for
+from harness.process import wait_for
 from harness.smailer import account
 
 FOO = "foo@example.com"
 ID = r"\d\d\.\d\d\.\d{10}_[0-9A-F]{16}"
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """One for the tests that leave the server as it is."""
-    if postgresql.programs() is None:
-        pytest.fail("PostgreSQL is not installed")
-    server = postgresql.PostgreSQL().start()
-    yield server
-    server.end()
-
-
-@pytest.fixture
-def make_cluster():
-    made = []
-
-    def make(**arguments):
-        made.append(postgresql.PostgreSQL(**arguments))
-        return made[-1].start()
-
-    yield make
-    for each in made:
-        each.end()
-
-
-NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def database(request):
-    """Its server is the test's own where that says so."""
-    if request.node.get_closest_marker("own_cluster"):
-        yield postgresql.Database(request.getfixturevalue("make_cluster")())
-        return
-    made = request.getfixturevalue("cluster").database(f"mails{next(NUMBERS)}")
-    yield made
-    made.drop()
-
-
-@pytest.fixture
-def table(database):
-    return database.table()
-
-
-@pytest.fixture
-def start(smailer):
-    """Starts a smailer on a table, after `init`."""
-    def begin(table, accounts, init=True, started=True, section=None, **settings):
-        section = {"lease": "5s", **(section or {})}
-        instance = smailer(accounts, {}, started=False, scan_interval="1h", **settings)
-        instance.sections.append(table.section(**section))
-        instance.configure()
-        if init:
-            instance.cli_ok("--sid", "biblioteka", "init")
-        return instance.start() if started else instance
-    return begin
-
-
 @pytest.mark.main_flow
-def test_a_row_is_sent(table, start, relay):
+def test_a_row_is_sent(table, start_on, relay):
     key = table.insert(topic="Zażółć", content="gęślą jaźń")
-    instance = start(table, {FOO: relay})
+    instance = start_on(table, {FOO: relay})
     table.wait_for_status(key, "S", smailer=instance)
     mail, = relay.wait(1)
     assert (mail.subject, mail.text) == ("Zażółć", "gęślą jaźń\n")
@@ -87,10 +29,10 @@ def numbers(relay):
     return sorted(int(re.search(r"boo(\d+)@", mail.recipients[0]).group(1)) for mail in relay.mails)
 
 
-def test_many_rows_of_many_senders(table, start, make_relay):
+def test_many_rows_of_many_senders(table, start_on, make_relay):
     relay = make_relay()
     table.fill(5000, sender="'s' || n % 100 || '@example.com'")
-    instance = start(table, {"@example.com": account(relay, connections=8)}, log_level="info")
+    instance = start_on(table, {"@example.com": account(relay, connections=8)}, log_level="info")
     table.wait_for_counts({"S": 5000}, 60, instance)
     assert numbers(relay) == list(range(1, 5001))
     wait_for(lambda: table.database.value("SELECT count(*) FROM tbl_mails_smailer") == "0", 5)
@@ -99,11 +41,11 @@ def test_many_rows_of_many_senders(table, start, make_relay):
 # What becomes of rows
 
 
-def test_a_row_is_deferred_and_sent_later(table, start, make_relay):
+def test_a_row_is_deferred_and_sent_later(table, start_on, make_relay):
     replies = ["450 4.2.0 mailbox busy"]
     relay = make_relay(lambda stage, mail, address: replies[0] if stage == "rcpt" else None)
     key = table.insert()
-    instance = start(table, {FOO: relay}, retry_interval="2s")
+    instance = start_on(table, {FOO: relay}, retry_interval="2s")
     table.wait_for_status(key, "d", smailer=instance)
     assert table.own(key, "reason") == "450 4.2.0 mailbox busy"
     assert table.own(key, "first_try IS NOT NULL AND last_try IS NOT NULL AND next_try > now()") == "t"
@@ -115,10 +57,10 @@ def test_a_row_is_deferred_and_sent_later(table, start, make_relay):
     assert len(relay.mails) == 1
 
 
-def test_attempts_end(table, start, make_relay):
+def test_attempts_end(table, start_on, make_relay):
     relay = make_relay(lambda stage, mail, address: "450 no" if stage == "rcpt" else None)
     key = table.insert()
-    instance = start(table, {FOO: relay}, retry_interval="200ms", max_attempts=3)
+    instance = start_on(table, {FOO: relay}, retry_interval="200ms", max_attempts=3)
     table.wait_for_status(key, "D", smailer=instance)
     assert table.own(key, "attempts") == "3"
     assert re.search("given up after 3 attempts: 450 no", table.own(key, "reason"))
@@ -138,8 +80,8 @@ HOSTILE = {
 }
 
 
-def test_hostile_values_are_dropped(table, start, relay):
-    instance = start(table, {FOO: relay}, log_level="info")
+def test_hostile_values_are_dropped(table, start_on, relay):
+    instance = start_on(table, {FOO: relay}, log_level="info")
     keys = {name: table.insert(**values) for name, (values, reason) in HOSTILE.items()}
     good = table.insert(topic="a\r\nBcc: x@example.org", content="<&>]]>\r\n.\r\n")
     for name, key in keys.items():
@@ -150,16 +92,16 @@ def test_hostile_values_are_dropped(table, start, relay):
     assert mail.message["Bcc"] is None and mail.text == "<&>]]>\n.\n\n" or mail.text == "<&>]]>\n.\n"
 
 
-def test_a_large_row_is_sent(table, start, relay):
+def test_a_large_row_is_sent(table, start_on, relay):
     key = table.insert(content="0123456789\n" * 200_000)
-    instance = start(table, {FOO: relay}, log_level="info")
+    instance = start_on(table, {FOO: relay}, log_level="info")
     table.wait_for_status(key, "S", smailer=instance)
     assert len(relay.wait(1)[0].text) == 2_200_000
 
 
-def test_no_time_is_the_time_of_the_claim(table, start, relay):
+def test_no_time_is_the_time_of_the_claim(table, start_on, relay):
     key = table.insert(time=None)
-    instance = start(table, {FOO: relay})
+    instance = start_on(table, {FOO: relay})
     table.wait_for_status(key, "S", smailer=instance)
     assert instance.wait_for_log(time.strftime(r"%d\.%m\.%Y\d{6}_[0-9A-F]{16}: recorded as S"), "qmgr")
 
@@ -172,27 +114,27 @@ def test_no_time_is_the_time_of_the_claim(table, start, relay):
     ("fld_id text PRIMARY KEY", ["a/b", "", "'\"\\{},NULL", "x" * 300, "ż\nółw"]),
     ("fld_id numeric(20, 3) PRIMARY KEY", ["1.5", "2"]),
 ])
-def test_keys_of_any_type(database, start, relay, key, values):
+def test_keys_of_any_type(database, start_on, relay, key, values):
     table = database.table(text="CREATE TABLE {name} (" + key + """, extra int, fld_time timestamptz,
         fld_sender varchar(200), fld_address varchar(200), fld_topic text, fld_content text,
         fld_status char(1))""")
     for value in values or [None] * 3:
         table.insert(**({"fld_id": value} if value is not None else {}))
     count = len(values or [None] * 3)
-    instance = start(table, {FOO: relay})
+    instance = start_on(table, {FOO: relay})
     table.wait_for_counts({"S": count}, smailer=instance)
     assert len(relay.mails) == count
     assert len(instance.queue("--state", "all")) == count
 
 
-def test_text_times_and_other_names(database, start, relay):
+def test_text_times_and_other_names(database, start_on, relay):
     database.sql("CREATE SCHEMA \"Zla nazwa\"")
     table = database.table("\"Zla nazwa\".\"Listy\"", """CREATE TABLE {name} ("Nr" int PRIMARY KEY,
         czas text, "Od" text, "Do" text, temat text, tresc text, "Stan""s" varchar(1))""")
     database.sql("""INSERT INTO "Zla nazwa"."Listy" VALUES (7, '17.10.2011 00:00:11',
         'foo@example.com', 'boo@example.org', 'T', 'C', NULL)""")
     table.name = "Zla nazwa.Listy"
-    instance = start(table, {FOO: relay}, section={
+    instance = start_on(table, {FOO: relay}, section={
         "time": "czas", "sender": "Od", "address": "Do", "topic": "temat", "content": "tresc",
         "status": 'Stan"s'})
     relay.wait(1)
@@ -203,10 +145,10 @@ def test_text_times_and_other_names(database, start, relay):
     ("a int, b int, PRIMARY KEY (a, b)", "the primary key of tbl_mails has 2 columns"),
     ("a int", "has no primary key"),
 ])
-def test_tables_without_a_usable_key_are_refused(database, start, key, reason):
+def test_tables_without_a_usable_key_are_refused(database, start_on, key, reason):
     table = database.table(text="CREATE TABLE {name} (" + key + """, fld_time text, fld_sender text,
         fld_address text, fld_topic text, fld_content text, fld_status text)""")
-    instance = start(table, {}, init=False)
+    instance = start_on(table, {}, init=False)
     assert instance.wait_for_log(reason, "sql")
     result = instance.cli("--sid", "biblioteka", "init")
     assert result.returncode == 69 and reason in result.stderr
@@ -214,8 +156,8 @@ def test_tables_without_a_usable_key_are_refused(database, start, key, reason):
     assert reason in queue["problem"]
 
 
-def test_init_is_idempotent_and_can_be_printed(table, start):
-    instance = start(table, {}, init=False, started=False)
+def test_init_is_idempotent_and_can_be_printed(table, start_on):
+    instance = start_on(table, {}, init=False, started=False)
     script = instance.cli_ok("--sid", "biblioteka", "init", "--print").stdout
     assert table.database.value("SELECT to_regclass('tbl_mails_smailer') IS NULL") == "t"
     table.database.sql(script)
@@ -225,8 +167,8 @@ def test_init_is_idempotent_and_can_be_printed(table, start):
     assert instance.cli("init").returncode == 64
 
 
-def test_a_role_with_few_rights_does_it(table, start, relay, database):
-    instance = start(table, {FOO: relay}, started=False)
+def test_a_role_with_few_rights_does_it(table, start_on, relay, database):
+    instance = start_on(table, {FOO: relay}, started=False)
     role = f"smailer_{database.name}"
     database.sql(f"""CREATE ROLE {role} LOGIN;
         GRANT SELECT, UPDATE (fld_status) ON tbl_mails TO {role};
@@ -240,8 +182,8 @@ def test_a_role_with_few_rights_does_it(table, start, relay, database):
     assert result.returncode == 77 and "must be owner" in result.stderr
 
 
-def test_new_rows_are_noticed_at_once(table, start, relay):
-    start(table, {FOO: relay})
+def test_new_rows_are_noticed_at_once(table, start_on, relay):
+    start_on(table, {FOO: relay})
     for number in range(5):
         began = time.monotonic()
         table.insert(address=f"boo{number}@example.org")
@@ -250,8 +192,8 @@ def test_new_rows_are_noticed_at_once(table, start, relay):
     relay.wait(6)
 
 
-def test_without_the_trigger_rows_are_found_by_polling(table, start, relay):
-    instance = start(table, {FOO: relay}, started=False)
+def test_without_the_trigger_rows_are_found_by_polling(table, start_on, relay):
+    instance = start_on(table, {FOO: relay}, started=False)
     instance.main["scan_interval"] = "500ms"
     instance.configure()
     table.database.sql("DROP TRIGGER smailer_insert ON tbl_mails")
@@ -260,10 +202,10 @@ def test_without_the_trigger_rows_are_found_by_polling(table, start, relay):
     table.wait_for_status(key, "S", smailer=instance)
 
 
-def test_what_the_application_does_meanwhile_is_respected(table, start, make_relay):
+def test_what_the_application_does_meanwhile_is_respected(table, start_on, make_relay):
     relay = make_relay(delay=lambda mail: 2 if not relay.mails else 0)
     keys = [table.insert(address=f"boo{number}@example.org") for number in range(4)]
-    instance = start(table, {FOO: account(relay, connections=4)})
+    instance = start_on(table, {FOO: account(relay, connections=4)})
     wait_for(lambda: relay.stages.count("content") >= 4, 10)
     table.database.sql(f"DELETE FROM tbl_mails WHERE fld_id = {keys[0]};"
                      f"UPDATE tbl_mails SET fld_status = 'D' WHERE fld_id = {keys[1]};"
@@ -274,26 +216,26 @@ def test_what_the_application_does_meanwhile_is_respected(table, start, make_rel
     assert [mail.subject for mail in relay.for_recipient("boo2@example.org")] == ["About", "New"]
 
 
-def test_rows_stay_unless_the_section_says_otherwise(table, start, relay):
+def test_rows_stay_unless_the_section_says_otherwise(table, start_on, relay):
     keys = [table.insert(), table.insert(address="no"), table.insert(status="S")]
-    instance = start(table, {FOO: relay}, section={"keep_sent": "1s"})
+    instance = start_on(table, {FOO: relay}, section={"keep_sent": "1s"})
     wait_for(lambda: table.status(keys[0]) == "gone", 15)
     table.wait_for_status(keys[1], "D")
     assert table.status(keys[2]) == "S"  # smailer does not know when
 
 
-def test_deferred_rows_of_others_are_taken_in(table, start, relay):
+def test_deferred_rows_of_others_are_taken_in(table, start_on, relay):
     key = table.insert(status="d")
-    instance = start(table, {FOO: relay}, retry_interval="1s")
+    instance = start_on(table, {FOO: relay}, retry_interval="1s")
     table.wait_for_status(key, "S", smailer=instance)
 
 
 # Commands
 
 
-def test_send_queue_and_test_without_a_daemon(table, start, make_relay):
+def test_send_queue_and_test_without_a_daemon(table, start_on, make_relay):
     relay = make_relay()
-    instance = start(table, {FOO: relay}, started=False)
+    instance = start_on(table, {FOO: relay}, started=False)
     key = table.insert()
     other = table.insert(status="D")
     line = instance.cli_ok("--sid", "biblioteka", "queue").stdout
@@ -308,11 +250,11 @@ def test_send_queue_and_test_without_a_daemon(table, start, make_relay):
     assert table.counts() == {"S": 2, "D": 1}
 
 
-def test_send_tries_deferred_rows_at_once(table, start, make_relay):
+def test_send_tries_deferred_rows_at_once(table, start_on, make_relay):
     replies = ["450 later"]
     relay = make_relay(lambda stage, mail, address: replies[0] if stage == "rcpt" else None)
     keys = [table.insert() for _ in range(20)]
-    instance = start(table, {FOO: relay})
+    instance = start_on(table, {FOO: relay})
     table.wait_for_counts({"d": 20}, smailer=instance)
     assert instance.cli("send").returncode == 69
     replies[0] = None
@@ -321,9 +263,9 @@ def test_send_tries_deferred_rows_at_once(table, start, make_relay):
     assert {queue["sent"] for queue in instance.status()["queues"]} == {20}
 
 
-def test_testing_leaves_the_table_as_it_is(table, start, relay):
+def test_testing_leaves_the_table_as_it_is(table, start_on, relay):
     key = table.insert()
-    instance = start(table, {FOO: relay}, started=False)
+    instance = start_on(table, {FOO: relay}, started=False)
     instance.cli_ok("send", "--testing", "me@example.org")
     assert table.status(key) is None and relay.wait(1)[0].recipients == ["me@example.org"]
     instance.cli_ok("send", "--testing", "me@example.org", "--purge")
@@ -334,10 +276,10 @@ def test_testing_leaves_the_table_as_it_is(table, start, relay):
 
 
 @pytest.mark.own_cluster
-def test_the_database_is_restarted(table, start, make_relay):
+def test_the_database_is_restarted(table, start_on, make_relay):
     relay = make_relay(delay=0.01)
     table.fill(1000)
-    instance = start(table, {FOO: account(relay, connections=8)}, log_level="info")
+    instance = start_on(table, {FOO: account(relay, connections=8)}, log_level="info")
     wait_for(lambda: len(relay.mails) > 200, 20)
     table.database.server.stop()
     queue, = instance.status()["queues"]
@@ -349,11 +291,11 @@ def test_the_database_is_restarted(table, start, make_relay):
 
 
 @pytest.mark.own_cluster
-def test_what_was_sent_is_recorded_after_a_restart(table, start, make_relay):
+def test_what_was_sent_is_recorded_after_a_restart(table, start_on, make_relay):
     """smailer ends while the database is away: what it sent is in its journal."""
     relay = make_relay(delay=2)
     keys = [table.insert(address=f"boo{number}@example.org") for number in range(1, 4)]
-    instance = start(table, {FOO: account(relay, connections=4)})
+    instance = start_on(table, {FOO: account(relay, connections=4)})
     wait_for(lambda: relay.stages.count("content") >= 3, 10)
     table.database.server.stop("immediate")
     relay.wait(3)
@@ -366,8 +308,8 @@ def test_what_was_sent_is_recorded_after_a_restart(table, start, make_relay):
     assert instance.wait_for_log("was in the journal", "sql")
 
 
-def test_a_read_only_database_concerns_that_queue_only(table, start, relay, database):
-    instance = start(table, {FOO: relay})
+def test_a_read_only_database_concerns_that_queue_only(table, start_on, relay, database):
+    instance = start_on(table, {FOO: relay})
     database.sql(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on;"
                  "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                  " WHERE application_name = 'smailer' AND datname = current_database()")
@@ -421,7 +363,7 @@ def test_one_host_of_three_dies(table, hosts, make_relay):
     relay = make_relay(delay=0.002)
     table.fill(ROWS)
     instances = hosts(3, relay)
-    wait_for(lambda: len(relay.mails) > ROWS // 3, 60)
+    wait_for(lambda: len(relay.mails) > ROWS // 3, 240)
     victim = instances[0]
     pids = [each.pid for each in victim.processes()]
     for pid in [victim.process.pid, *pids]:
@@ -432,7 +374,8 @@ def test_one_host_of_three_dies(table, hosts, make_relay):
     table.wait_for_counts({"S": ROWS}, 300, instances[1])
     found = numbers(relay)
     assert sorted(set(found)) == list(range(1, ROWS + 1))
-    assert len(found) - ROWS <= 4 * 16, len(found) - ROWS
+    # What its connections had in hand: the relay does not pipeline, so each has two mails.
+    assert len(found) - ROWS <= 4 * 2, len(found) - ROWS
 
 
 @pytest.mark.own_cluster
@@ -441,10 +384,10 @@ def test_the_database_restarts_under_three_hosts(table, hosts, make_relay):
     relay = make_relay(delay=0.002)
     table.fill(ROWS)
     instances = hosts(3, relay)
-    wait_for(lambda: len(relay.mails) > ROWS // 4, 60)
+    wait_for(lambda: len(relay.mails) > ROWS // 4, 240)
     table.database.server.stop()
     table.database.server.start()
-    wait_for(lambda: len(relay.mails) > ROWS // 2, 60)
+    wait_for(lambda: len(relay.mails) > ROWS // 2, 240)
     table.database.server.stop("immediate")
     table.database.server.start()
     table.wait_for_counts({"S": ROWS}, 300, instances[0])

@@ -33,13 +33,14 @@ class Authority:
                  "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.file.chmod(0o644)
 
-    def certificate(self, name="server", names=("IP:127.0.0.1", "DNS:localhost"), days=2):
+    def certificate(self, name="server", names=("IP:127.0.0.1", "DNS:localhost"), days=2,
+                    usage="serverAuth", subject="relay.test"):
         """For the subject alternative NAMES; DAYS may be negative: it has expired then."""
         key, request = self.directory / f"{name}.key", self.directory / f"{name}.csr"
         chain, extensions = self.directory / f"{name}.pem", self.directory / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={','.join(names)}\nextendedKeyUsage=serverAuth\n")
+        extensions.write_text(f"subjectAltName={','.join(names)}\nextendedKeyUsage={usage}\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                 "-subj", "/CN=relay.test", "-keyout", key, "-out", request)
+                 "-subj", f"/CN={subject}", "-keyout", key, "-out", request)
         _openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self._key,
                  "-CAcreateserial", "-days", days, "-extfile", extensions, "-out", chain)
         return Certificate(chain, key)
