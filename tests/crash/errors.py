@@ -1,0 +1,81 @@
+"""Calls that fail: the disk is full, broken, over its quota, or descriptors have run out."""
+
+import time
+
+from harness.process import alive
+
+from . import points, strace
+from .kills import excuses
+from .world import SETTLE_LIMIT, World
+
+BATCH = 10
+WRITES = ("write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range", "ftruncate",
+          "fallocate")
+SYNCS = ("fsync", "fdatasync", "syncfs", "sync_file_range")
+NAMES = ("renameat", "renameat2", "linkat", "mkdirat", "unlinkat", "fchown", "fchmod", "utimensat")
+OPENS = ("open", "openat", "openat2", "memfd_create", "dup", "dup3", "socket", "socketpair",
+         "pipe2", "eventfd2", "epoll_create1", "timerfd_create", "inotify_init1", "accept4",
+         "fcntl", "getdents64")
+# Which calls can fail so: every call of a group fails in its turn, alone and many in a row.
+ERRORS = {
+    "ENOSPC": (WRITES, SYNCS, NAMES, ("openat", "openat2")),
+    "EIO": (WRITES, SYNCS, NAMES, ("openat", "openat2", "getdents64", "read", "pread64")),
+    "EDQUOT": (WRITES, SYNCS, NAMES, ("openat", "openat2")),
+    "EMFILE": (OPENS,),
+}
+# The first, one in the middle of the work, a burst from the start, and every other one for a while.
+WHENS = ("1", "{}", "1..12", "2..40+2")
+TARGETS = ("qmgr", "committer", "pickup", "cleanup", "control", "smtp", "worker")
+
+
+def cases():
+    return [(target, calls, error, when) for target in TARGETS
+            for error, groups in ERRORS.items() for calls in groups for when in WHENS]
+
+
+def one(world, target, calls, error, when):
+    """Mails are handed in while TARGET's CALLS fail; then it must go on by itself."""
+    points._prepare(world, target)
+    thread = points.find(world, target)
+    when = when.format(world.random.randint(2, 20))
+    tracer = strace.Strace(thread, *strace.fail_arguments(calls, error, when),
+                           output=world.instance.root / "failures")
+    with tracer:
+        given = world.queue.put(world, world.names(BATCH))
+        if target == "control":
+            world.instance.cli("queue")
+        if hasattr(world.queue, "go_on"):
+            given += world.queue.go_on(world)
+        # A disk that failed is looked at again after a second: the failures must end by then.
+        end = time.monotonic() + SETTLE_LIMIT
+        while not tracer.over and time.monotonic() < end:
+            if not world.unsettled(given) and not world.queue.leftovers():
+                break
+            time.sleep(0.02)
+        died = tracer.over and not alive(thread)
+        failed = (world.instance.root / "failures").read_text(errors="replace").count("(INJECTED)")
+        if died or target in ("worker", "smtp"):
+            # A worker whose connection breaks does not know of what it has sent.
+            world.note(f"{target}: {error} from {'/'.join(calls)} at {when}", excuses(
+                "qmgr" if target == "committer" else target, world.queue.kind))
+            world.tally.tries -= 1
+    world.tally.tries += failed > 0
+    world.tally.notes[error] += failed
+    world.tally.notes["died"] += died
+    world.revive()
+    before = len(world.tally.violations)
+    world.settle(given)
+    world.account(given)
+    world.queue.forget(given)
+    if len(world.tally.violations) > before:
+        world.tally.blame(f"… where {target} got {error} from {'/'.join(calls)} at {when}")
+
+
+def run(tally, seed, kind, most=None, targets=TARGETS):
+    """Every error from every group of calls, of each program (MOST of them, where given)."""
+    with World(kind, tally, seed, connections=1) as world:
+        wanted = [case for case in cases() if case[0] in targets]
+        for case in points.chosen(wanted, most, world.random):
+            if len(tally.violations) >= 20:
+                break
+            one(world, *case)

@@ -1,0 +1,163 @@
+"""Death at chosen points: before every call of a list that a program makes for ten mails."""
+
+import subprocess
+import time
+
+from harness.process import alive, wait_for
+from harness.smailer import program
+
+from . import strace
+from .kills import excuses
+from .world import SETTLE_LIMIT, World
+
+BATCH = 10
+# Beyond what the counting run saw: runs differ a little.
+SLACK = 2
+TARGETS = ("pickup", "cleanup", "qmgr", "committer", "smtp", "worker", "control")
+
+
+def find(world, target):
+    """The thread that TARGET names, once it is there; "committer" is qmgr's second one."""
+    role = "qmgr" if target == "committer" else target
+
+    def look():
+        pids = world.pids(role)
+        if not pids:
+            return None
+        found = strace.threads(pids[0])
+        if target == "committer":
+            return found[1] if len(found) > 1 else None
+        return found[0]
+    return wait_for(look, 90, f"a process of {role}")
+
+
+def _prepare(world, target):
+    """One mail goes through first: who dies before a first job is started less and less often."""
+    world.round(4 if target == "worker" else 1)
+    if target == "control":
+        world.instance.cli("status")
+
+
+class _Traced:
+    """A batch of mails with a program under strace."""
+
+    def __init__(self, world, target, *arguments, output="/dev/null"):
+        self.world, self.target, self.arguments, self.output = world, target, arguments, output
+        self.died = False
+
+    def run(self, note=None):
+        """True where the program died of it; NOTE(world) says so to the account."""
+        world = self.world
+        _prepare(world, self.target)
+        names = world.names(BATCH)
+        while True:
+            thread = find(world, self.target)
+            try:
+                tracer = strace.Strace(thread, *self.arguments, output=self.output)
+                break
+            except (ProcessLookupError, FileNotFoundError):
+                continue
+        with tracer:
+            given = world.queue.put(world, names)
+            if self.target == "control" and hasattr(world.queue, "go_on"):
+                given += world.queue.go_on(world)
+            end = time.monotonic() + SETTLE_LIMIT
+            while not tracer.over and time.monotonic() < end:
+                if not world.unsettled(given) and not world.queue.leftovers():
+                    break
+                time.sleep(0.01)
+            self.died = tracer.over
+            if self.died and note:
+                note(world)
+        if self.target != "control" and hasattr(world.queue, "go_on"):
+            given += world.queue.go_on(world)
+        world.settle(given)
+        world.account(given)
+        world.queue.forget(given)
+        return self.died
+
+
+def count(world, target):
+    path = world.instance.root / "counts"
+    _Traced(world, target, *strace.count_arguments(), output=path).run()
+    return strace.counts(path)
+
+
+def chosen(indexes, most, choice):
+    """MOST of them, or all (None)."""
+    return indexes if most is None or len(indexes) <= most else choice.sample(indexes, most)
+
+
+def run(tally, seed, kind, target, most=None):
+    """SIGKILL to TARGET before each index of each call (of MOST, where given)."""
+    with World(kind, tally, seed, connections=1) as world:
+        points = [(call, index) for call, number in sorted(count(world, target).items())
+                  for index in range(1, number + SLACK + 1)]
+        for call, index in chosen(points, most, world.random):
+            if len(tally.violations) >= 20:
+                break
+
+            def note(world):
+                world.note(f"{target} killed before {call} {index}", excuses(
+                    "qmgr" if target == "committer" else target, kind))
+            if _Traced(world, target, *strace.kill_arguments(call, index)).run(note):
+                tally.notes[call] += 1
+
+
+# master, from its first call to its last
+
+
+def _start_traced(world, arguments, output="/dev/null"):
+    """Starts smailer-master under strace; returns strace, whose child it is."""
+    instance = world.instance
+    with open(instance.root / "output", "ab") as log:
+        instance.process = instance.popen(
+            "strace", "-o", output, *arguments, program("smailer-master"), "-c", instance.conf,
+            stdout=log, stderr=log)
+    return instance.process
+
+
+def _life(world, arguments, output="/dev/null"):
+    """Mails wait, a traced master sends them and is told to end. True where it was killed."""
+    names = world.names(BATCH)
+    given = world.queue.put(world, names)
+    tracer = _start_traced(world, arguments, output)
+    end = time.monotonic() + SETTLE_LIMIT
+    while tracer.poll() is None and world.unsettled(given) and time.monotonic() < end:
+        time.sleep(0.01)
+    killed = tracer.poll() is not None
+    if not killed:
+        master = [each.pid for each in world.instance.processes() if each.role == "master"]
+        for pid in master:
+            world.send(pid, 15)
+        try:
+            killed = tracer.wait(30) != 0
+        except subprocess.TimeoutExpired:
+            world.tally.blame("a traced master does not end")
+    if killed:
+        call = arguments[-1].split("=", 1)[1]
+        world.note(f"master killed, {call}", excuses("master", world.queue.kind))
+    wait_for(lambda: not [each for each in world.instance.left_behind() if alive(each.pid)], 20,
+             "the programs to end")
+    world.instance.start()
+    world.settle(given)
+    world.account(given)
+    world.queue.forget(given)
+    world.instance.stop()
+    return killed
+
+
+def run_master(tally, seed, kind, most=None):
+    """SIGKILL to master before each index of each call, from its start to its end."""
+    with World(kind, tally, seed) as world:
+        world.instance.stop()
+        path = world.instance.root / "counts"
+        _life(world, strace.count_arguments(), path)
+        tally.tries = 0
+        points = [(call, index) for call, number in sorted(strace.counts(path).items())
+                  for index in range(1, number + 1)]
+        for call, index in chosen(points, most, world.random):
+            if len(tally.violations) >= 20:
+                break
+            if _life(world, strace.kill_arguments(call, index)):
+                tally.notes[call] += 1
