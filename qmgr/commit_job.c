@@ -30,6 +30,8 @@ commit_free(struct commit *commit)
             close(job->notice);
         free(job);
     }
+    if (commit->descriptor >= 0)
+        close(commit->descriptor);
     free(commit);
 }
 

@@ -190,7 +190,6 @@ run_split(struct committer *committer, struct commit *commit)
     }
     commit->result = QUEUE_FAILED;
     error_set(&commit->error, "the queue is not open");
-    close(commit->descriptor);
     finish(committer, commit);
 }
 

@@ -51,7 +51,7 @@ struct commit {
     char stage[32]; /* what the server refused; empty where it never came to a try */
     uint32_t code;
     char reason[QUEUE_REASON_SIZE];
-    int descriptor; /* COMMIT_SPLIT; the committer closes it */
+    int descriptor; /* COMMIT_SPLIT, else -1; commit_free closes it */
     const struct queue_kind *kind_of_queue;
     const struct queue_options *options;
     void *context; /* the caller's own */

@@ -283,14 +283,11 @@ finish_collect(struct job *job, struct commit *commit)
         commit_free(commit);
 }
 
-static void
-on_done(evutil_socket_t descriptor, short what, void *context)
+void
+finish_hear(void)
 {
     struct commit *commit;
 
-    (void)descriptor;
-    (void)what;
-    (void)context;
     while ((commit = committer_collect(finish.committer)) != NULL) {
         if (commit->kind == COMMIT_OPEN) {
             opening_end(commit->context, commit);
@@ -301,6 +298,15 @@ on_done(evutil_socket_t descriptor, short what, void *context)
             finish_collect(commit->context, commit);
         }
     }
+}
+
+static void
+on_done(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    finish_hear();
     schedule_soon();
 }
 

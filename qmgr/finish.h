@@ -68,6 +68,9 @@ void finish_collect(struct job *job, struct commit *commit);
 /* True from finish_close() on: nothing is tried again. */
 bool finish_is_closing(void);
 
+/* Takes what the committer has done, whether it could say so or not. */
+void finish_hear(void);
+
 /* Waits until everything is done and synced, and ends the committer. */
 void finish_close(void);
 

@@ -433,6 +433,7 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
     (void)descriptor;
     (void)what;
     (void)context;
+    finish_hear();
     parking_shorten();
     workers_recall();
     workers_stop_idle(schedule.draining);

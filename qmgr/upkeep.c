@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -10,7 +9,9 @@
 #define RECOVERY_SLICE 256 /* files */
 #define SPLIT_SLICE 256 /* documents */
 #define SWEEP_SLICE 500 /* directory entries */
-#define RECOVERY_GAP 60000 /* ms until one that failed is tried again */
+/* ms until a recovery that failed is tried again; the gap doubles each time, up to the most. */
+#define RECOVERY_GAP_FIRST INT64_C(1000)
+#define RECOVERY_GAP_MOST INT64_C(60000)
 
 struct upkeep {
     struct queue *queue;
@@ -18,6 +19,7 @@ struct upkeep {
     struct queue_recovery *recovery; /* NULL: none under way */
     bool recovery_needed;
     int64_t recovery_due;
+    int64_t recovery_gap; /* 0: the last one did not fail */
     struct commit *splits; /* the first one is under way if split is not NULL */
     struct commit **splits_end;
     struct queue_split *split;
@@ -87,6 +89,14 @@ need_recovery(struct upkeep *upkeep, int64_t due)
     upkeep->recovery_needed = true;
 }
 
+static int64_t
+longer_gap(int64_t gap)
+{
+    if (gap == 0)
+        return RECOVERY_GAP_FIRST;
+    return gap < RECOVERY_GAP_MOST / 2 ? 2 * gap : RECOVERY_GAP_MOST;
+}
+
 static void
 slice_recovery(struct upkeep *upkeep, int64_t now)
 {
@@ -101,9 +111,10 @@ slice_recovery(struct upkeep *upkeep, int64_t now)
     queue_recovery_end(upkeep->recovery);
     upkeep->recovery = NULL;
     upkeep->recovery_needed = false;
+    upkeep->recovery_gap = result == QUEUE_DONE ? 0 : longer_gap(upkeep->recovery_gap);
     if (result == QUEUE_DONE)
         return;
-    need_recovery(upkeep, now + RECOVERY_GAP);
+    need_recovery(upkeep, now + upkeep->recovery_gap);
     log_error("recovering the queue %s: %s", queue_path(upkeep->queue), error.text);
 }
 
@@ -122,8 +133,6 @@ finish_split(struct upkeep *upkeep, enum queue_result result)
     if (upkeep->splits == NULL)
         upkeep->splits_end = &upkeep->splits;
     commit->next = NULL;
-    if (close(commit->descriptor) != 0)
-        log_warn("close the documents of %s: they were closed already", commit->identity.name);
     return commit;
 }
 

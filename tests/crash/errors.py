@@ -24,7 +24,7 @@ ERRORS = {
     "EMFILE": (OPENS,),
 }
 # The first, one in the middle of the work, a burst from the start, and every other one for a while.
-WHENS = ("1", "{}", "1..12", "2..40+2")
+WHENS = ("1", "{}", "1..4", "2..8+2")
 TARGETS = ("qmgr", "committer", "pickup", "cleanup", "control", "smtp", "worker")
 
 

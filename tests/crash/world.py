@@ -25,7 +25,7 @@ ROOM = 4  # mails in a worker's hand where the relay knows PIPELINING
 IN_HAND = CONNECTIONS * ROOM
 # The relay may still be heard for so long (s) after the death that cuts its client off.
 ECHO = 1.0
-SETTLE_LIMIT = 20
+SETTLE_LIMIT = 60
 
 
 @dataclasses.dataclass

@@ -230,7 +230,30 @@ a_list_is_split_and_others_do_not_wait_for_it(void **state)
     assert_int_equal(list.result, QUEUE_DONE);
     assert_int_equal(list.documents, THOUSANDS);
     assert_int_equal(fixture_count(bench->fixture, "."), THOUSANDS);
-    assert_int_equal(fcntl(documents, F_GETFD), -1);
+    close(documents);
+}
+
+/* What failed is submitted again, as it is. */
+static void
+a_split_that_failed_can_be_submitted_again(void **state)
+{
+    struct bench *bench = *state;
+    int documents = memfd_create("documents", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+    struct commit list;
+
+    assert_int_equal(write(documents, "1\nx", 3), 3);
+    assert_int_equal(fcntl(documents, F_ADD_SEALS, SEALS), 0);
+    fixture_write(bench->fixture, "list.xml", "x");
+    list = commit_of(bench, COMMIT_SPLIT, MAIL_WAITING, "list.xml");
+    list.descriptor = documents;
+    list.queue = NULL;
+    do_commit(bench, &list);
+    assert_int_equal(list.result, QUEUE_FAILED);
+    list.queue = bench->queue;
+    do_commit(bench, &list);
+    assert_int_equal(list.result, QUEUE_DONE);
+    assert_true(fixture_has(bench->fixture, "list.0001.xml"));
+    close(documents);
 }
 
 static void
@@ -246,6 +269,7 @@ documents_that_lie_leave_the_list(void **state)
     assert_int_equal(list.result, QUEUE_FAILED);
     assert_string_not_equal(list.error.text, "");
     assert_true(fixture_has(bench->fixture, "list.xml"));
+    close(list.descriptor);
 }
 
 static void
@@ -326,6 +350,7 @@ main(void)
         TEST(a_removed_mail_is_gone),
         TEST(thousands_are_done_each_kind_in_order),
         TEST(a_list_is_split_and_others_do_not_wait_for_it),
+        TEST(a_split_that_failed_can_be_submitted_again),
         TEST(documents_that_lie_leave_the_list),
         TEST(what_is_put_into_defer_by_hand_gets_a_record),
         TEST(a_closed_queue_can_be_opened_again),
