@@ -66,7 +66,7 @@ LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
-.PHONY: all clean unit unit-programs check demo bench asan fuzz fuzzers fuzz-programs tidy format users install
+.PHONY: all clean unit unit-programs check crash demo bench asan fuzz fuzzers fuzz-programs tidy format users install
 all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -122,6 +122,14 @@ bench:
 	@tests/install-dependencies all
 	@$(PARALLEL) all
 	@tests/bench/run --build $(O)
+
+# Everything dies, fails, fills up, and every mail is counted: CRASH=quick is the part that check runs,
+# CRASH_ARGUMENTS='--only WORDS --seed N' repeats one scenario. As root, for file systems are mounted.
+CRASH ?= full
+crash:
+	@tests/install-dependencies all
+	@$(PARALLEL) all
+	@tests/crash/run --build $(O) $(CRASH_ARGUMENTS) $(CRASH)
 
 # The unit tests and the main flows again. What sanitizers put into the code makes gcc warn of what is
 # not there; seccomp knows nothing of what they need.

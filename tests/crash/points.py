@@ -13,7 +13,13 @@ from .world import SETTLE_LIMIT, World
 BATCH = 10
 # Beyond what the counting run saw: runs differ a little.
 SLACK = 2
-TARGETS = ("pickup", "cleanup", "qmgr", "committer", "smtp", "worker", "control")
+PROGRAMS = ("pickup", "cleanup", "qmgr", "committer", "smtp", "worker", "control", "sql")
+
+
+def targets(kind):
+    """Whom it is worth to kill: who has to do with mails of that kind."""
+    left_out = {"sql": ("pickup", "committer")}.get(kind, ("sql",))
+    return [each for each in PROGRAMS if each not in left_out]
 
 
 def find(world, target):
@@ -36,6 +42,9 @@ def _prepare(world, target):
     world.round(4 if target == "worker" else 1)
     if target == "control":
         world.instance.cli("status")
+    if target == "smtp":  # it has something to do only where a worker is missing
+        for worker in world.pids("worker"):
+            world.send(worker)
 
 
 class _Traced:
@@ -59,7 +68,8 @@ class _Traced:
                 continue
         with tracer:
             given = world.queue.put(world, names)
-            if self.target == "control" and hasattr(world.queue, "go_on"):
+            if self.target == "control":
+                world.instance.cli("queue")
                 given += world.queue.go_on(world)
             end = time.monotonic() + SETTLE_LIMIT
             while not tracer.over and time.monotonic() < end:
@@ -69,7 +79,7 @@ class _Traced:
             self.died = tracer.over
             if self.died and note:
                 note(world)
-        if self.target != "control" and hasattr(world.queue, "go_on"):
+        if self.target != "control":
             given += world.queue.go_on(world)
         world.settle(given)
         world.account(given)

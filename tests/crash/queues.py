@@ -30,7 +30,18 @@ def expected(mail):
     return DROPPED if mail.endswith(".never") else SENT
 
 
-class Spool:
+class Queue:
+    """What the kinds have in common."""
+
+    def go_on(self, world):
+        """Hands in what is left of the batch while something is broken; those that were taken."""
+        return []
+
+    def forget(self, names):
+        pass
+
+
+class Spool(Queue):
     """One base of a directory queue: single files, and a list whose mails come of it."""
 
     kind = "spool"
@@ -94,11 +105,10 @@ class Spool:
                     self.base.path(state, f".state/{record}").unlink()
 
 
-class Jobs:
+class Jobs(Queue):
     """A queue of sendmail's: a job is gone when it is done. Who cannot be reached, a notice tells."""
 
     kind = "mqueue"
-    account = {"notify": "sender"}
 
     def __init__(self, world):
         self.directory = world.directory / "mqueue"
@@ -145,10 +155,13 @@ class Jobs:
         return {name: found or [expected(name)] for name, found in places.items()}
 
     def leftovers(self):
-        return [name for name in self.mqueue.names() if not name.startswith(".")]
+        """A death may leave a df without its qf, and a tf: they are no mail, and in nobody's way."""
+        return [name for name in self.mqueue.names() if name[:2] in ("qf", "hf", "Qf", "xf")]
 
     def forget(self, names):
-        pass
+        for name in self.mqueue.names():
+            if name[:2] in ("df", "tf"):
+                (self.directory / name).unlink()
 
 
 class Submission(Jobs):
@@ -177,7 +190,7 @@ class Submission(Jobs):
         return path
 
 
-class Rows:
+class Rows(Queue):
     """A table; its server is not harmed."""
 
     kind = "sql"
@@ -211,13 +224,15 @@ class Rows:
         return places
 
     def leftovers(self):
-        rows = self.server.sql("SELECT key FROM tbl_mails_smailer o WHERE NOT EXISTS (SELECT 1 FROM"
-                               " tbl_mails t WHERE t.fld_id::text = o.key::text)")
+        rows = self.server.sql("SELECT fld_id FROM tbl_mails t, tbl_mails_smailer o"
+                               " WHERE o.key::text = t.fld_id::text AND t.fld_status = 'S'")
         return [row[0] for row in rows]
 
     def forget(self, names):
         listed = ", ".join(f"'{name}'" for name in names)
-        self.server.sql(f"DELETE FROM tbl_mails WHERE fld_topic IN ({listed})")
+        self.server.sql(
+            f"WITH gone AS (DELETE FROM tbl_mails WHERE fld_topic IN ({listed}) RETURNING fld_id)"
+            " DELETE FROM tbl_mails_smailer WHERE key::text IN (SELECT fld_id::text FROM gone)")
 
 
 KINDS = {each.kind: each for each in (Spool, Jobs, Submission, Rows)}

@@ -140,8 +140,7 @@ class World:
         given = self.queue.put(self, self.names(count))
         if disturb:
             disturb(self)
-        if hasattr(self.queue, "go_on"):
-            given += self.queue.go_on(self)
+        given += self.queue.go_on(self)
         self.settle(given, limit)
         self.account(given)
         self.queue.forget(given)
@@ -172,7 +171,10 @@ class World:
     def _blame_stuck(self, names):
         left = self.unsettled(names)
         self.tally.blame(f"round of seed {self.seed}: not settled: {dict(list(left.items())[:5])}, "
-                         f"left over: {self.queue.leftovers()[:5]}\n{self.instance.tail(30)}")
+                         f"left over: {self.queue.leftovers()[:5]}\n{self._tail()}")
+
+    def _tail(self):
+        return "\n".join(line[:200] for line in self.instance.tail(6).splitlines())
 
     # The account
 
@@ -210,8 +212,8 @@ class World:
 
     # Life and death
 
-    def note(self, what, excuses, window=SETTLE_LIMIT):
-        self.moments.append(Moment(what, excuses, window))
+    def note(self, what, excuses, window=SETTLE_LIMIT, when=None):
+        self.moments.append(Moment(what, excuses, window, when or time.monotonic()))
         self.tally.tries += 1
 
     def pids(self, role):
@@ -223,7 +225,8 @@ class World:
 
     def kill_tree(self):
         """SIGKILL to master and all below it at once, as an out-of-memory death of a container."""
-        kill_all([*self.instance.processes(), *self._master()])
+        below = self.instance.processes()
+        kill_all([*self._master(), *below])
         self.instance.process.wait()
 
     def _master(self):
