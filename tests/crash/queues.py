@@ -37,6 +37,10 @@ class Queue:
         """Hands in what is left of the batch while something is broken; those that were taken."""
         return []
 
+    def leftovers(self):
+        """What smailer has yet to clear away, beside the mails."""
+        return []
+
     def forget(self, names):
         pass
 
@@ -154,13 +158,10 @@ class Jobs(Queue):
                         places[found.group()].append("waiting" if file[0] == "q" else "held")
         return {name: found or [expected(name)] for name, found in places.items()}
 
-    def leftovers(self):
-        """A death may leave a df without its qf, and a tf: they are no mail, and in nobody's way."""
-        return [name for name in self.mqueue.names() if name[:2] in ("qf", "hf", "Qf", "xf")]
-
     def forget(self, names):
+        """A death may leave a df, tf or xf without its qf: they are no mail, and in nobody's way."""
         for name in self.mqueue.names():
-            if name[:2] in ("df", "tf"):
+            if name[:2] in ("df", "tf", "xf"):
                 (self.directory / name).unlink()
 
 

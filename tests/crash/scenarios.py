@@ -63,7 +63,7 @@ QUICK_POINTS = {("spool", "committer"), ("spool", "worker"), ("mqueue", "committ
 
 
 def _errors():
-    for kind, most in (("spool", 24), ("mqueue", 10), ("sendmail", 6)):
+    for kind, most in (("spool", 14), ("mqueue", 6), ("sendmail", 4)):
         for target in errors.TARGETS:
             yield Scenario(f"error {kind} {target}", errors.run, (kind, target), {"most": most},
                            {"most": 1} if (kind, target) == ("spool", "committer") else None)
