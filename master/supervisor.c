@@ -158,6 +158,8 @@ on_ready(void *context)
     supervisor->proven = true;
     if (supervisor->plan == PLAN_NEXT)
         drain(supervisor, RELOAD_LIMIT_MS);
+    else if (supervisor->plan == PLAN_END)
+        drain(supervisor, END_LIMIT_MS);
 }
 
 static void
@@ -210,8 +212,9 @@ on_run_over(void *context, int status)
 
     supervisor->status = status;
     supervisor->plan = PLAN_END;
+    /* While others still start, some have work behind them already: they drain as all do. */
     if (supervisor->stage == STAGE_STARTING)
-        end_generation(supervisor, EXIT_PATIENCE_MS);
+        timer_start(supervisor->deadline, END_LIMIT_MS);
     else if (supervisor->stage == STAGE_SERVING)
         drain(supervisor, END_LIMIT_MS);
 }
