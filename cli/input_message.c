@@ -111,6 +111,16 @@ take_header(struct input *input, bool is_first)
     return true;
 }
 
+/* Whoever may end the message with a dot writes two where a line begins with one. */
+static void
+take_dot_off(struct input *input)
+{
+    if (input->length < 2 || strncmp(input->line, "..", 2) != 0)
+        return;
+    input->length--;
+    memmove(input->line, input->line + 1, input->length);
+}
+
 static void
 put_body(struct input *input)
 {
@@ -131,6 +141,8 @@ read_lines(struct input *input, FILE *file, bool ignore_dots, struct error *erro
     while (read_line(input, file)) {
         if (!ignore_dots && input->length == 1 && input->line[0] == '.')
             break;
+        if (!ignore_dots)
+            take_dot_off(input);
         note_octets(input);
         input->header_octets += in_header ? input->length + 1 : 0;
         if (input->header_octets > INPUT_HEADERS_MAX) {
@@ -225,4 +237,13 @@ input_message_has(const struct input_message *message, const char *name)
     size_t at = 0;
 
     return input_message_header(message, name, &at) != NULL;
+}
+
+bool
+input_message_is_resent(const struct input_message *message)
+{
+    for (size_t i = 0; i < message->header_count; i++)
+        if (strncasecmp(message->headers[i].text, "Resent-", 7) == 0)
+            return true;
+    return false;
 }

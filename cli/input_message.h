@@ -41,4 +41,8 @@ const char *input_message_header(const struct input_message *message, const char
 
 bool input_message_has(const struct input_message *message, const char *name);
 
+/* True where somebody sends the message on: it has a header Resent-... (RFC 5322, section 3.6.6).
+ */
+bool input_message_is_resent(const struct input_message *message);
+
 #endif

@@ -10,8 +10,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "cli/address_list.h"
 #include "cli/submission_recipients.h"
+#include "lib/address_list.h"
 #include "lib/memory.h"
 #include "lib/version.h"
 #include "queue/control_file.h"
@@ -43,7 +43,7 @@ find_sender(struct making *making, struct error *error)
     memcpy(making->sender, "<>", sizeof("<>"));
     if (text[0] != '\0' && !address_list_next(&text, making->sender, error) &&
         error->text[0] != '\0')
-        return EX_DATAERR;
+        return EX_USAGE;
     making->control.sender = making->sender;
     return EX_OK;
 }
@@ -131,15 +131,6 @@ add_received(struct making *making)
             is_single ? " " : "\n\t", making->date));
 }
 
-static bool
-is_resent(const struct input_message *message)
-{
-    for (size_t i = 0; i < message->header_count; i++)
-        if (strncasecmp(message->headers[i].text, "Resent-", 7) == 0)
-            return true;
-    return false;
-}
-
 /* What the message lacks (of its sending on, where it is sent on). */
 static void
 add_missing(struct making *making, const char *prefix)
@@ -175,7 +166,7 @@ add_headers(struct making *making)
 
     add_header(control, "P", memory_copy_text("Return-Path: <" MOMENT_SENDER ">"));
     add_received(making);
-    if (is_resent(message))
+    if (input_message_is_resent(message))
         add_missing(making, "Resent-");
     add_missing(making, "");
     for (size_t i = 0; i < message->header_count; i++)

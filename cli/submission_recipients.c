@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <sysexits.h>
 
-#include "cli/address_list.h"
+#include "lib/address_list.h"
 #include "lib/memory.h"
 
 /* Where recipients are added. */
@@ -58,8 +58,8 @@ add_list(struct adding *adding, const char *text, struct error *error)
 
     while (address_list_next(&text, address, error)) {
         if (strcmp(address, "<>") == 0) {
-            error_set(error, "553 5.0.0 <>... List:; syntax illegal for recipient addresses");
-            return EX_DATAERR;
+            error_set(error, "<>... List:; syntax illegal for recipient addresses");
+            return EX_USAGE;
         }
         if (adding->control->recipient_count == CONTROL_FILE_RECIPIENTS_MAX) {
             error_set(error, "452 4.5.3 Too many recipients");
@@ -68,20 +68,18 @@ add_list(struct adding *adding, const char *text, struct error *error)
         if (!has_recipient(adding->control, address))
             add(adding, address);
     }
-    return error->text[0] == '\0' ? EX_OK : EX_DATAERR;
+    return error->text[0] == '\0' ? EX_OK : EX_USAGE;
 }
 
-/* A message that is sent on by somebody has recipients of its own. */
+/* A message that is sent on by somebody goes to the recipients of that alone. */
 static int
 add_headers(struct adding *adding, const struct input_message *message, struct error *error)
 {
     static const char *const NAMES[2][3] = {
         {"To", "Cc", "Bcc"}, {"Resent-To", "Resent-Cc", "Resent-Bcc"}};
-    bool is_resent = false;
+    bool is_resent = input_message_is_resent(message);
     int status = EX_OK;
 
-    for (size_t i = 0; i < 3; i++)
-        is_resent = is_resent || input_message_has(message, NAMES[1][i]);
     for (size_t i = 0; i < 3; i++) {
         const char *value;
         size_t at = 0;

@@ -17,8 +17,8 @@
 
 #include <bsd/string.h>
 
-#include "cli/address_list.h"
 #include "cli/submission.h"
+#include "lib/address_list.h"
 #include "lib/version.h"
 
 #define WORDS_MAX 16
@@ -124,6 +124,38 @@ text_without_headers_is_body(void **state)
 }
 
 static void
+dots_are_doubled_unless_they_are_ignored(void **state)
+{
+    char content[CONTENT_SIZE];
+    struct error error;
+
+    (void)state;
+    assert_int_equal(submit("sendmail a@b", "\n..\n..x\n.y\n.\nz\n", content, &error), EX_OK);
+    assert_non_null(strstr(content, "\n.\n.\n.x\n.y\n"));
+    assert_null(strstr(content, "\nz\n"));
+    assert_int_equal(submit("sendmail -i a@b", "\n..\n.\nz\n", content, &error), EX_OK);
+    assert_non_null(strstr(content, "\n.\n..\n.\nz\n"));
+}
+
+static void
+what_is_sent_on_goes_to_its_new_recipients(void **state)
+{
+    char content[CONTENT_SIZE];
+    struct error error;
+
+    (void)state;
+    assert_int_equal(
+        submit("sendmail -t", "To: a@b\nResent-To: c@d\nResent-Bcc: e@f\n\n", content, &error),
+        EX_OK);
+    assert_non_null(strstr(content, "\nRPFD:c@d\n"));
+    assert_non_null(strstr(content, "\nRPFD:e@f\n"));
+    assert_null(strstr(content, ":a@b\n"));
+    assert_null(strstr(content, "Bcc"));
+    assert_int_equal(
+        submit("sendmail -t", "To: a@b\nResent-From: c@d\n\n", content, &error), EX_USAGE);
+}
+
+static void
 nothing_is_taken_that_cannot_be_sent(void **state)
 {
     static const struct {
@@ -133,9 +165,10 @@ nothing_is_taken_that_cannot_be_sent(void **state)
     } CASES[] = {
         {"sendmail", EX_USAGE, "Recipient names must be specified"},
         {"sendmail -t", EX_USAGE, "No recipient addresses found in header"},
-        {"sendmail |/bin/sh", EX_DATAERR, "Cannot mail directly to programs"},
-        {"sendmail /etc/passwd", EX_DATAERR, "Cannot mail directly to files"},
-        {"sendmail a@", EX_DATAERR, "Hostname required"},
+        {"sendmail |/bin/sh", EX_USAGE, "Cannot mail directly to programs"},
+        {"sendmail /etc/passwd", EX_USAGE, "Cannot mail directly to files"},
+        {"sendmail a@", EX_USAGE, "Hostname required"},
+        {"sendmail a@b>", EX_USAGE, "a@b... Unbalanced '>'"},
         {"sendmail -h 26 a@b", EX_UNAVAILABLE, "Too many hops"},
     };
     char content[CONTENT_SIZE];
@@ -196,6 +229,8 @@ main(void)
         cmocka_unit_test(what_is_missing_is_added),
         cmocka_unit_test(what_is_there_is_kept),
         cmocka_unit_test(text_without_headers_is_body),
+        cmocka_unit_test(dots_are_doubled_unless_they_are_ignored),
+        cmocka_unit_test(what_is_sent_on_goes_to_its_new_recipients),
         cmocka_unit_test(nothing_is_taken_that_cannot_be_sent),
         cmocka_unit_test(addresses_are_found_in_lists),
     };

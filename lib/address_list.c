@@ -1,4 +1,4 @@
-#include "cli/address_list.h"
+#include "lib/address_list.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +12,7 @@ struct element {
     bool blank; /* the last thing was blank */
     bool angle; /* within, or after, angle brackets: what they hold is the address */
     bool closed;
+    bool stray; /* a bracket closes what was not opened */
     bool too_long;
 };
 
@@ -94,6 +95,7 @@ take_character(struct element *element, char character)
         element->angle = true;
     } else if (character == '>') {
         element->closed = element->angle;
+        element->stray = !element->angle;
     } else if (character == ':' && !element->angle) {
         begin_again(element); /* a group's name */
     } else if (character == ':' && is_within && element->address[0] == '@') {
@@ -138,22 +140,24 @@ find_objection(const struct element *element)
     const char *address = element->address;
 
     if (element->too_long)
-        return "553 5.1.3 Address too long";
+        return "Address too long";
     if (element->angle && !element->closed)
-        return "553 5.0.0 Unbalanced '<'";
+        return "Unbalanced '<'";
+    if (element->stray)
+        return "Unbalanced '>'";
     if (element->gap)
-        return "553 5.1.3 Address with a blank in it";
+        return "Address with a blank in it";
     if (address[0] == '|' || strncmp(address, "\"|", 2) == 0)
-        return "550 5.7.1 Cannot mail directly to programs";
+        return "Cannot mail directly to programs";
     if (address[0] == '/' || strncasecmp(address, ":include:", 9) == 0)
-        return "550 5.7.1 Cannot mail directly to files";
+        return "Cannot mail directly to files";
     if (address[0] == '@')
-        return "553 5.1.3 User address required";
+        return "User address required";
     if (address[strlen(address) - 1] == '@')
-        return "553 5.1.3 Hostname required";
+        return "Hostname required";
     for (; *address != '\0'; address++)
         if ((unsigned char)*address < ' ' || *address == 0x7F)
-            return "553 5.1.3 Address with a control character in it";
+            return "Address with a control character in it";
     return NULL;
 }
 
@@ -177,7 +181,7 @@ address_list_next(const char **text, char address[ADDRESS_LIST_SIZE], struct err
         objection = find_objection(&element);
         if (objection == NULL)
             return true;
-        return error_set(error, "%s: %.200s", objection, address);
+        return error_set(error, "%.200s... %s", address, objection);
     }
     return false;
 }
