@@ -263,3 +263,60 @@ address_read(struct address *address, const char *text, size_t length, struct er
     address->needs_smtputf8 = !text_is_ascii(text, end);
     return read_domain(address, end + 1, text + end + 1, length - end - 1, error);
 }
+
+/* True where the domain is made of what names of hosts are made of, and underscores. */
+static bool
+is_loose_domain(const char *domain, size_t length)
+{
+    size_t label = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        bool is_dot = domain[i] == '.';
+
+        if (!is_dot && strchr("-_", domain[i]) == NULL &&
+            memchr(LETTERS_DIGITS, domain[i], sizeof(LETTERS_DIGITS) - 1) == NULL)
+            return false;
+        if (is_dot && label == 0)
+            return false;
+        label = is_dot ? 0 : label + 1;
+        if (label > LABEL_MAX)
+            return false;
+    }
+    return label > 0 && length <= ADDRESS_DOMAIN_MAX;
+}
+
+static bool
+is_loose_local(const char *local, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        size_t count = local[at] == '.' ? 1 : atom_length(local + at, length - at);
+
+        if (count == 0)
+            return false;
+        at += count;
+    }
+    return length > 0 && length <= ADDRESS_LOCAL_MAX && text_is_ascii(local, length);
+}
+
+bool
+address_read_loosely(struct address *address, const char *text, size_t length, struct error *error)
+{
+    const char *at;
+    size_t local;
+
+    if (address_read(address, text, length, error))
+        return true;
+    trim(&text, &length);
+    at = memrchr(text, '@', length);
+    local = at != NULL ? (size_t)(at - text) : length;
+    if (at == NULL || length > ADDRESS_MAX || !is_loose_local(text, local) ||
+        !is_loose_domain(at + 1, length - local - 1))
+        return false;
+    memcpy(address->text, text, length);
+    address->text[length] = '\0';
+    address->domain = local + 1;
+    address->needs_smtputf8 = false;
+    return true;
+}

@@ -26,4 +26,9 @@ struct address {
  */
 bool address_read(struct address *address, const char *text, size_t length, struct error *error);
 
+/* The same for an address that another mail server took already: dots may stand anywhere before the
+ * @, underscores and hyphens anywhere behind it. */
+bool address_read_loosely(
+    struct address *address, const char *text, size_t length, struct error *error);
+
 #endif

@@ -19,13 +19,12 @@
 #include "cleanup/address.h"
 #include "cleanup/header.h"
 #include "cleanup/job_header.h"
+#include "cleanup/job_recipients.h"
 #include "cleanup/local.h"
 #include "cleanup/seven_bit.h"
+#include "cleanup/stored_address.h"
 
 #define NANOSECONDS INT64_C(1000000000)
-
-/* What recipients, details and problems may have together, that a message can carry them. */
-enum { ENVELOPE_MAX = 60000, TEXT_MAX = 2048 };
 
 /* The macro that says whose account a notice goes through. */
 static const char ACCOUNT_MACRO[] = "{smailer_account}";
@@ -105,184 +104,26 @@ read_all(int descriptor, size_t *length, struct error *error)
     return NULL;
 }
 
-/* What is between the angle brackets, or all of it, in TARGET. */
-static void
-strip(char target[TEXT_MAX], const char *text)
-{
-    const char *end;
-    size_t length;
-
-    text += strspn(text, " \t");
-    end = text + strlen(text);
-    if (text[0] == '<' && end > text + 1 && end[-1] == '>') {
-        text++;
-        end--;
-    }
-    length = (size_t)(end - text);
-    if (length >= TEXT_MAX)
-        length = TEXT_MAX - 1;
-    memcpy(target, text, length);
-    target[length] = '\0';
-}
-
 /* A local sender is one of this host's. */
 static bool
 read_sender(struct work *work, struct error *error)
 {
-    char text[TEXT_MAX];
-    char whole[TEXT_MAX + 256];
+    char text[STORED_ADDRESS_SIZE];
+    char whole[STORED_ADDRESS_SIZE + 256];
     struct address address;
 
-    strip(text, work->control.sender != NULL ? work->control.sender : "");
+    stored_address_strip(text, work->control.sender != NULL ? work->control.sender : "");
     work->sender[0] = '\0';
     if (text[0] == '\0')
         return true;
     snprintf(whole, sizeof(whole), "%s%s%s", text, strchr(text, '@') != NULL ? "" : "@",
         strchr(text, '@') != NULL ? "" : local_hostname(work->local));
-    if (!address_read(&address, whole, strlen(whole), error))
+    if (!stored_address_read(&address, whole, error))
         return error_prefix(error, "the sender (S)");
     if (address.needs_smtputf8)
         work->judgement->flags |= MAIL_FLAG_SMTPUTF8;
     memcpy(work->sender, address.text, sizeof(work->sender));
     return true;
-}
-
-/* NOTIFY=, from the flags of an R line; "-": not given. */
-static void
-format_notify(const char *flags, char target[64])
-{
-    static const struct {
-        char letter;
-        const char *name;
-    } EVENTS[] = {{'S', "SUCCESS"}, {'F', "FAILURE"}, {'D', "DELAY"}};
-
-    target[0] = '\0';
-    if (!control_flag(flags, 'N')) {
-        strlcpy(target, "-", 64);
-        return;
-    }
-    for (size_t i = 0; i < 3; i++)
-        if (control_flag(flags, EVENTS[i].letter)) {
-            strlcat(target, target[0] != '\0' ? "," : "", 64);
-            strlcat(target, EVENTS[i].name, 64);
-        }
-    if (target[0] == '\0')
-        strlcpy(target, "NEVER", 64);
-}
-
-/* Without blanks and what cannot stand in a parameter. */
-static bool
-is_parameter(const char *text)
-{
-    for (; *text != '\0'; text++)
-        if (*text <= ' ' || *text > '~' || *text == '=')
-            return false;
-    return true;
-}
-
-static size_t
-envelope_size(const struct judgement *judgement)
-{
-    return judgement->recipients.used + judgement->details.used + judgement->problems.used;
-}
-
-static bool
-has_recipient(const struct judgement *judgement, const char *address)
-{
-    const struct output *recipients = &judgement->recipients;
-
-    for (size_t at = 0; at < recipients->used; at += strlen(recipients->data + at) + 1)
-        if (strcmp(recipients->data + at, address) == 0)
-            return true;
-    return false;
-}
-
-static void
-add_problem(struct work *work, size_t line, enum outcome outcome, const char *words)
-{
-    char text[1000];
-    int length = snprintf(text, sizeof(text), "%zu %d %s", line, (int)outcome, words);
-
-    if (length >= (int)sizeof(text))
-        length = (int)sizeof(text) - 1;
-    if (envelope_size(work->judgement) + (size_t)length < ENVELOPE_MAX)
-        output_bytes(&work->judgement->problems, text, (size_t)length + 1);
-}
-
-static void
-add_recipient(struct work *work, size_t line, const char *text)
-{
-    const struct control_recipient *recipient = &work->control.recipients[line];
-    struct judgement *judgement = work->judgement;
-    struct address address;
-    struct error error;
-    char notify[64];
-    char details[TEXT_MAX];
-    int length;
-
-    if (!address_read(&address, text, strlen(text), &error)) {
-        add_problem(work, line, OUTCOME_DROPPED, error.text);
-        return;
-    }
-    format_notify(recipient->flags, notify);
-    length = snprintf(details, sizeof(details), "%zu %s %s", line, notify,
-        recipient->original != NULL && is_parameter(recipient->original) ? recipient->original
-                                                                         : "-");
-    if (length >= (int)sizeof(details) ||
-        envelope_size(judgement) + strlen(address.text) + (size_t)length + 2 > ENVELOPE_MAX)
-        return;
-    if (address.needs_smtputf8)
-        judgement->flags |= MAIL_FLAG_SMTPUTF8;
-    output_bytes(&judgement->recipients, address.text, strlen(address.text) + 1);
-    output_bytes(&judgement->details, details, (size_t)length + 1);
-}
-
-/* Nothing is delivered here: what is no address has to become some. */
-static void
-add_local(struct work *work, size_t line, const char *name)
-{
-    static struct output addresses;
-    struct error error;
-
-    output_clear(&addresses);
-    if (!local_resolve(work->local, name, &addresses, &error)) {
-        add_problem(work, line, OUTCOME_DEFERRED, error.text);
-        return;
-    }
-    for (size_t at = 0; at < addresses.used; at += strlen(addresses.data + at) + 1)
-        add_recipient(work, line, addresses.data + at);
-}
-
-static void
-add_line(struct work *work, size_t line)
-{
-    char text[TEXT_MAX];
-    const char *start;
-
-    strip(text, work->control.recipients[line].address);
-    start = text[0] == '"' || text[0] == '\\' ? text + 1 : text;
-    if (start[0] == '|')
-        add_problem(work, line, OUTCOME_DROPPED, "it is a program: mail is not given to programs");
-    else if (start[0] == '/')
-        add_problem(work, line, OUTCOME_DROPPED, "it is a file: mail is not written to files");
-    else if (strncasecmp(start, ":include:", 9) == 0)
-        add_problem(work, line, OUTCOME_DROPPED, "it is a list: lists are not expanded here");
-    else if (strchr(text, '@') == NULL)
-        add_local(work, line, text);
-    else if (!has_recipient(work->judgement, text))
-        add_recipient(work, line, text);
-    else
-        add_problem(work, line, OUTCOME_SENT, "the same as another one");
-}
-
-/* First those that were not tried, for there may be more than can be sent to at once. */
-static void
-add_recipients(struct work *work)
-{
-    for (int tried = 0; tried < 2; tried++)
-        for (size_t i = 0; i < work->control.recipient_count; i++)
-            if ((work->control.recipients[i].status != NULL) == (tried == 1))
-                add_line(work, i);
 }
 
 /* The account of a notice is that of the mail it is about. */
@@ -305,13 +146,13 @@ choose_account(struct work *work)
 static void
 write_true_recipients(struct output *output, const struct control_file *control)
 {
-    char text[TEXT_MAX];
-    char shown[TEXT_MAX + 2];
+    char text[STORED_ADDRESS_SIZE];
+    char shown[STORED_ADDRESS_SIZE + 2];
 
     for (size_t i = 0; i < control->recipient_count; i++) {
         int length;
 
-        strip(text, control->recipients[i].address);
+        stored_address_strip(text, control->recipients[i].address);
         length = snprintf(shown, sizeof(shown), "<%s>", text);
         header_text(output, "X-Smailer-Recipient", shown, (size_t)length);
     }
@@ -387,11 +228,13 @@ take_options(struct work *work)
     struct judgement *judgement = work->judgement;
     const struct control_file *control = &work->control;
 
-    if (control->envelope_id != NULL && is_parameter(control->envelope_id))
+    if (control->envelope_id != NULL && text_is_esmtp_value(control->envelope_id))
         strlcpy(judgement->envelope_id, control->envelope_id, sizeof(judgement->envelope_id));
     if (control_flag(control->flags, 'd'))
         judgement->flags |=
             control_flag(control->flags, 'n') ? MAIL_FLAG_RET_HDRS : MAIL_FLAG_RET_FULL;
+    if (control->body_type != NULL && strcasecmp(control->body_type, "8BITMIME") == 0)
+        judgement->flags |= MAIL_FLAG_8BITMIME;
 }
 
 static void
@@ -401,7 +244,7 @@ judge_delivery(struct work *work)
     const char *key;
     struct error error;
 
-    add_recipients(work);
+    job_recipients_add(judgement, &work->control, work->local);
     take_options(work);
     take_testing(work);
     choose_account(work);
@@ -449,18 +292,18 @@ static void
 list(struct work *work)
 {
     struct judgement *judgement = work->judgement;
-    char text[TEXT_MAX];
+    char text[STORED_ADDRESS_SIZE];
     char shown[JUDGE_ADDRESS_MAX + 1];
 
     judgement->verdict = VERDICT_MAIL;
     for (size_t i = 0; i < work->control.recipient_count; i++) {
-        strip(text, work->control.recipients[i].address);
+        stored_address_strip(text, work->control.recipients[i].address);
         text_escape(shown, sizeof(shown), text);
         if (judgement->recipients.used + strlen(shown) + 1 <= JUDGE_RECIPIENTS_MAX)
             output_bytes(&judgement->recipients, shown, strlen(shown) + 1);
     }
     if (judgement->sender[0] == '\0') {
-        strip(text, work->control.sender != NULL ? work->control.sender : "");
+        stored_address_strip(text, work->control.sender != NULL ? work->control.sender : "");
         text_escape(judgement->sender, sizeof(judgement->sender), text);
     }
 }

@@ -65,19 +65,9 @@ condition_holds(const struct control_file *control, const char *condition)
 }
 
 static bool
-is_resent(const struct control_header *header)
+is_bcc(const struct control_header *header)
 {
-    return strncasecmp(header->text, "Resent-", 7) == 0;
-}
-
-/* True where whoever wrote the mail resent it. */
-static bool
-was_resent(const struct control_file *control)
-{
-    for (size_t i = 0; i < control->header_count; i++)
-        if (is_resent(&control->headers[i]) && control->headers[i].condition[0] == '\0')
-            return true;
-    return false;
+    return is_called(header, "Bcc") || is_called(header, "Resent-Bcc");
 }
 
 bool
@@ -85,9 +75,7 @@ job_header_goes(const struct control_file *control, const struct control_header 
 {
     if (header->name_length == 0 || !condition_holds(control, header->condition))
         return false;
-    if (is_called(header, "Bcc") && control_flag(control->flags, 'b'))
-        return false;
-    if (is_resent(header) && !was_resent(control))
+    if (is_bcc(header) && control_flag(control->flags, 'b'))
         return false;
     for (size_t i = 0; header->condition[0] == '\0' && i < 3; i++)
         if (is_called(header, LOCAL_NAMES[i]))
@@ -150,7 +138,7 @@ write_header(struct output *output, const struct control_header *header, const c
     output_clear(&text);
     output_bytes(&text, header->text, header->name_length);
     output_text(&text, ":");
-    if (!is_called(header, "Bcc"))
+    if (!is_bcc(header))
         unquote(&text, value_of(header), sender);
     write_lines(output, &text);
 }

@@ -69,6 +69,15 @@ text_is_ascii(const void *bytes, size_t length)
     return all < 0x80;
 }
 
+bool
+text_is_esmtp_value(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text <= ' ' || *text > '~' || *text == '=')
+            return false;
+    return true;
+}
+
 size_t
 text_plain(const void *bytes, size_t length)
 {

@@ -25,6 +25,9 @@ bool text_is_utf8(const void *bytes, size_t length);
 /* True where they are ASCII throughout. */
 bool text_is_ascii(const void *bytes, size_t length);
 
+/* True where TEXT can be the value of a parameter of MAIL or RCPT (RFC 5321, esmtp-value). */
+bool text_is_esmtp_value(const char *text);
+
 /* How many octets at BYTES are printable ASCII before the first that is not. */
 size_t text_plain(const void *bytes, size_t length);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -126,19 +127,33 @@ format_status(const struct mqueue_mention *mention, char status[16])
         strlcpy(status, mention->delayed ? "4.0.0" : "5.0.0", 16);
 }
 
+/* Whom the notice is about: Final-Recipient as the job has it (r), else the address. */
+static const char *
+name_of(const struct control_recipient *recipient)
+{
+    static const char TYPE[] = "RFC822;";
+    const char *final = recipient->final;
+
+    if (final == NULL || strncasecmp(final, TYPE, sizeof(TYPE) - 1) != 0)
+        return recipient->address;
+    final += sizeof(TYPE) - 1;
+    final += strspn(final, " ");
+    return final[0] != '\0' ? final : recipient->address;
+}
+
 static void
 put_mention(struct notice_request *request, const struct control_recipient *recipient,
     const struct mqueue_mention *mention)
 {
     const struct mqueue_outcome *outcome = mention->outcome;
     char status[16];
-    size_t size = strlen(recipient->address) + strlen(outcome->words) + strlen(outcome->relay) +
+    size_t size = strlen(name_of(recipient)) + strlen(outcome->words) + strlen(outcome->relay) +
                   (recipient->original != NULL ? strlen(recipient->original) : 0) + 64;
 
     if (request->size + size > MENTIONS_MAX)
         return;
     format_status(mention, status);
-    put(request, recipient->address);
+    put(request, name_of(recipient));
     put(request, recipient->original != NULL ? recipient->original : "");
     put(request, mention->delayed ? "delayed" : "failed");
     put(request, status);

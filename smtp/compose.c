@@ -239,7 +239,7 @@ step_mail(struct transaction *transaction)
 {
     struct job *job = current_job(transaction);
     struct mail_parameters parameters = {.size = job->chosen->size,
-        .eight_bit = job->chosen == &job->content && job->eight_bit,
+        .eight_bit = job->chosen == &job->content && (job->eight_bit || job->declared_8bit),
         .smtputf8 = job->smtputf8,
         .return_part = job->return_part,
         .envelope_id = job->envelope_id};

@@ -152,6 +152,7 @@ mail_new(const struct message_deliver *deliver, struct error *error)
         (struct content){.descriptor = deliver->content, .size = (uint64_t)status.st_size};
     take_encoded(mail, deliver->encoded);
     mail->job.eight_bit = (deliver->flags & MAIL_FLAG_8BIT) != 0;
+    mail->job.declared_8bit = (deliver->flags & MAIL_FLAG_8BITMIME) != 0;
     mail->job.smtputf8 = (deliver->flags & MAIL_FLAG_SMTPUTF8) != 0;
     mail->job.context = mail;
     return mail;

@@ -50,6 +50,7 @@ struct job {
     struct content content;
     struct content encoded; /* the same in 7 bits, where eight_bit is set and size not 0 */
     bool eight_bit; /* the content has octets above 127 */
+    bool declared_8bit; /* its sender said so, whether it has them or not */
     bool smtputf8; /* headers have characters outside ASCII */
     const char *return_part; /* RET and ENVID of DSN, or NULL */
     const char *envelope_id;

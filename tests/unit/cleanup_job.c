@@ -187,6 +187,59 @@ test_recipients(void **state)
     forget();
 }
 
+/* As whoever sent the mail wrote it; and what sendmail takes, though it is no valid address. */
+static void
+test_stored_addresses(void **state)
+{
+    static const struct {
+        const char *stored;
+        const char *address; /* NULL: none */
+    } ADDRESSES[] = {
+        {"a@x.org", "a@x.org"},
+        {"<a@x.org>", "a@x.org"},
+        {"Ann Lee <a@x.org>", "a@x.org"},
+        {"\"b, c\" <a@x.org>", "a@x.org"},
+        {"a@x.org (Ann, Lee)", "a@x.org"},
+        {"group: a@x.org", "a@x.org"},
+        {"a@x.org;", "a@x.org"},
+        {"<@r.org,@s.org:a@x.org>", "a@x.org"},
+        {"a@x.org.", "a@x.org"},
+        {"a..b.@my_host.-x.org", "a..b.@my_host.-x.org"},
+        {"\"a b\"@x.org", "\"a b\"@x.org"},
+        {"a%b@x.org", "a%b@x.org"},
+        {"", NULL},
+        {"<>", NULL},
+        {"a@", NULL},
+        {"@x.org", NULL},
+        {"a@b@x.org", NULL},
+        {"a@x..org", NULL},
+        {"a b@x.org", NULL},
+        {"a@x.org, b@x.org", NULL},
+        {"\"|prog\"", NULL},
+        {"</file>", NULL},
+        {":include:/list", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ADDRESSES) / sizeof(ADDRESSES[0]); i++) {
+        char control[256];
+        char expected[128] = "";
+
+        snprintf(
+            control, sizeof(control), "V8\nS%s\nRPFD:%s\n.\n", "a@a.example", ADDRESSES[i].stored);
+        judge_texts(control, "x");
+        assert_int_equal(judgement.verdict, VERDICT_MAIL);
+        if (ADDRESSES[i].address != NULL)
+            snprintf(expected, sizeof(expected), "%s; ", ADDRESSES[i].address);
+        assert_string_equal(texts(&judgement.recipients), expected);
+        assert_int_equal(judgement.problems.used == 0, ADDRESSES[i].address != NULL);
+        forget();
+    }
+    judge_texts("V8\nSAnn <a@x.org>\nRPFD:b@x.org\n.\n", "x");
+    assert_string_equal(judgement.sender, "a@x.org");
+    forget();
+}
+
 static void
 test_null_sender(void **state)
 {
@@ -203,13 +256,13 @@ test_headers(void **state)
 {
     (void)state;
     judge_texts("V8\nSa@a.example\n$rESMTP\nRPFD:b@b.example\nH?P?Return-Path: <\201g>\n"
-                "H??Bcc: x@x\nH?${r}?X-Macro: yes\nH?${none}?X-None: no\nH?D?Resent-Date: x\n"
-                "H??X-CR: a\rBcc: b\nH??X-Quoted: a\xff\rBcc: b\n"
+                "H??Bcc: x@x\nH??Resent-Bcc: y@x\nH?${r}?X-Macro: yes\nH?${none}?X-None: no\n"
+                "H?D?Resent-Date: x\nH??X-CR: a\rBcc: b\nH??X-Quoted: a\xff\rBcc: b\n"
                 "H??Subject: \xc4\xff\x85\n.\n",
         "x\n.\n");
     assert_string_equal(content(judgement.content),
-        "Bcc:\r\nX-Macro: yes\r\nX-CR: a Bcc: b\r\nX-Quoted: a Bcc: b\r\n"
-        "Subject: \xc4\x85\r\n\r\nx\r\n.\r\n");
+        "Bcc:\r\nResent-Bcc:\r\nX-Macro: yes\r\nResent-Date: x\r\nX-CR: a Bcc: b\r\n"
+        "X-Quoted: a Bcc: b\r\nSubject: \xc4\x85\r\n\r\nx\r\n.\r\n");
     forget();
 }
 
@@ -304,6 +357,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_corpus),
         cmocka_unit_test(test_recipients),
+        cmocka_unit_test(test_stored_addresses),
         cmocka_unit_test(test_null_sender),
         cmocka_unit_test(test_headers),
         cmocka_unit_test(test_seven_bit),
