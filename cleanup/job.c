@@ -266,11 +266,16 @@ judge_delivery(struct work *work)
 
 /* Bad header lines are dropped, and told of. */
 static void
-report_headers(const struct control_file *control)
+report_headers(struct work *work)
 {
-    for (size_t i = 0; i < control->header_count; i++)
-        if (control->headers[i].name_length == 0)
-            log_warn("header syntax error, line \"%.100s\"", control->headers[i].text);
+    const struct control_file *control = &work->control;
+
+    for (size_t i = 0; i < control->header_count; i++) {
+        if (control->headers[i].name_length > 0)
+            continue;
+        log_warn("header syntax error, line \"%.100s\"", control->headers[i].text);
+        work->judgement->flags |= MAIL_FLAG_FLAWED;
+    }
 }
 
 static void
@@ -319,7 +324,7 @@ judge_control(struct work *work, const struct message_parse *parse, struct error
     } else if (!good) {
         judge_refuse(work->judgement, VERDICT_BAD, error);
     } else {
-        report_headers(&work->control);
+        report_headers(work);
         work->body = read_all(parse->data, &work->length, error);
         if (work->body == NULL)
             judge_refuse(work->judgement, VERDICT_FAILED, error);

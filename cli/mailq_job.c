@@ -256,6 +256,12 @@ static const struct {
     {'F', note_flags},
 };
 
+bool
+mailq_job_is_young(const struct mailq_job *job, int64_t least_age, int64_t now)
+{
+    return job->attempts > 0 && job->last_attempt <= now && now - job->last_attempt < least_age;
+}
+
 void
 mailq_job_print(FILE *file, const struct mailq_job *job, char mark, bool verbose)
 {

@@ -30,6 +30,9 @@ struct mailq_job *mailq_job_new(
     const char *name, int64_t size, bool locked, const struct bytes *details);
 void mailq_job_free(struct mailq_job *job);
 
+/* True where it was tried less than LEAST_AGE seconds before NOW; a time to come does not count. */
+bool mailq_job_is_young(const struct mailq_job *job, int64_t least_age, int64_t now);
+
 /* Its lines, as sendmail writes them; MARK: "*", "?", "-", "X" or a blank. */
 void mailq_job_print(FILE *file, const struct mailq_job *job, char mark, bool verbose);
 

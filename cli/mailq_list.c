@@ -146,7 +146,7 @@ choose_mark(
         return '*';
     if (options->selection.queue == 'L')
         return '?';
-    if (job->attempts > 0 && now - job->last_attempt < options->least_age)
+    if (mailq_job_is_young(job, options->least_age, now))
         return '-';
     return is_too_busy(job, options, load) ? 'X' : ' ';
 }

@@ -210,8 +210,7 @@ leave_out_young(const struct sendmail_options *options, struct mailq_list *list)
     for (size_t i = 0; i < list->count; i++) {
         struct mailq_job *job = list->jobs[i];
 
-        if (options->selection.count == 0 && job->attempts > 0 &&
-            now - job->last_attempt < options->least_age)
+        if (options->selection.count == 0 && mailq_job_is_young(job, options->least_age, now))
             mailq_job_free(job);
         else
             list->jobs[kept++] = job;

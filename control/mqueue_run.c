@@ -21,7 +21,7 @@ struct mqueue_run {
     bool verbose;
     uint32_t open; /* connections that are shown, and not at their end */
     bool over;
-    bool dropped; /* something failed for good */
+    int status; /* the largest of its mails */
     char problem[256];
 };
 
@@ -86,11 +86,10 @@ cancel(struct request *request)
 static void
 end(struct mqueue_run *run)
 {
-    int status = run->dropped ? EX_NOUSER : EX_OK;
-
     free(run->names);
     run->names = NULL;
-    request_answer(&run->request, run->problem[0] != '\0' ? EX_OSFILE : status, "%s", run->problem);
+    request_answer(
+        &run->request, run->problem[0] != '\0' ? EX_OSFILE : run->status, "%s", run->problem);
 }
 
 /* A farewell that never comes is not waited for. */
@@ -152,7 +151,8 @@ mqueue_run_progressed(const struct message *message)
         return false;
     if (progress->over == 0)
         return true;
-    run->dropped = run->dropped || progress->dropped > 0;
+    if ((int)(progress->status & 0xFF) > run->status)
+        run->status = (int)(progress->status & 0xFF);
     if (progress->problem[0] != '\0')
         strlcpy(run->problem, progress->problem, sizeof(run->problem));
     run->queue = mqueue_next(run->directory, run->queue);

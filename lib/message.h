@@ -51,6 +51,7 @@ enum parse_verdict {
 #define MAIL_FLAG_SMTPUTF8 2U /* an address has characters outside ASCII */
 #define MAIL_FLAG_RET_FULL 8U /* a notice of failure is to hold it all */
 #define MAIL_FLAG_RET_HDRS 16U /* ... or its header only */
+#define MAIL_FLAG_FLAWED   64U /* some of its headers were none, and were left out */
 #define MAIL_FLAG_8BITMIME 32U /* whoever sent it declared it so (RFC 6152) */
 #define MAIL_FLAG_NO_TIME  4U /* fld_time was missing or impossible: time is the file's */
 

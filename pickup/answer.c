@@ -115,7 +115,7 @@ answer_handle_finished(struct channel *from, const struct message *message)
     learn_run(job);
     remember_end(job, &message->finished);
     if (job->run != 0 && !is_offered_again(&message->finished))
-        run_note_end(job->run, end);
+        run_note_end(job->run, end, message->finished.status);
     offer_wake(job->base);
     in_hand_free(job);
     service_worked();
@@ -135,7 +135,7 @@ leave_run(const struct job *job, struct known_file *file)
     if (run == 0)
         return;
     run_note_held(run);
-    run_note_end(run, JOB_SKIPPED);
+    run_note_end(run, JOB_SKIPPED, 0);
 }
 
 static void

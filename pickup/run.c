@@ -19,6 +19,7 @@ struct run {
     char sid[256];
     char sender[321];
     char problem[256]; /* why some base could not be looked at */
+    uint32_t status; /* sysexits.h's, the largest of its mails */
     uint64_t total;
     uint64_t ended; /* of these */
     uint64_t sent;
@@ -90,6 +91,7 @@ tell(const struct run *run, bool over, const char *problem)
     service_send(service_peer(ROLE_CONTROL, 0), &(struct message){.type = MESSAGE_RUN_PROGRESS,
                                                     .run_progress = {.run = run->number,
                                                         .over = over,
+                                                        .status = run->status,
                                                         .total = run->total,
                                                         .sent = run->sent,
                                                         .deferred = run->deferred,
@@ -99,13 +101,15 @@ tell(const struct run *run, bool over, const char *problem)
 }
 
 void
-run_note_end(uint32_t number, enum job_end end)
+run_note_end(uint32_t number, enum job_end end, uint32_t status)
 {
     struct run *run = current();
 
     if (run == NULL || run->number != number)
         return;
     run->ended++;
+    if (status > run->status)
+        run->status = status;
     runs.changed = true;
     if (end == JOB_SENT)
         run->sent++;
@@ -127,15 +131,15 @@ run_note_held(uint32_t number)
     if (run == NULL || run->number != number)
         return;
     if (run->problem[0] == '\0')
-        strlcpy(run->problem, "some mails wait for the quotas of their accounts",
-            sizeof(run->problem));
+        strlcpy(
+            run->problem, "some mails wait for the quotas of their accounts", sizeof(run->problem));
 }
 
 void
 run_note_gone(struct known_file *file)
 {
     if (file->awaited)
-        run_note_end(file->run, JOB_GONE);
+        run_note_end(file->run, JOB_GONE, 0);
     file->awaited = false;
 }
 

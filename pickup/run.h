@@ -31,8 +31,8 @@ bool run_names_base(const char *sid, const struct base *base);
 /* A mail of that run waits for its account's quota, and the run not for it. */
 void run_note_held(uint32_t number);
 
-/* A file that carried RUN's number left qmgr's hands for good. */
-void run_note_end(uint32_t number, enum job_end end);
+/* A file that carried RUN's number left qmgr's hands for good; STATUS as in FINISHED. */
+void run_note_end(uint32_t number, enum job_end end, uint32_t status);
 
 /* FILE will not be offered (any more): no run waits for it. */
 void run_note_gone(struct known_file *file);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include <bsd/string.h>
 
@@ -34,10 +35,12 @@ end_job(struct job *job, enum job_end end, uint32_t strikes, int64_t next_try)
     finish_release(job);
     worker_note_recorded(job);
     held_note_end(job);
-    service_send(base_finder(job->base),
-        &(struct message){.type = MESSAGE_FINISHED,
-            .finished = {
-                .job = job->number, .end = end, .strikes = strikes, .next_try = next_try}});
+    service_send(base_finder(job->base), &(struct message){.type = MESSAGE_FINISHED,
+                                             .finished = {.job = job->number,
+                                                 .end = end,
+                                                 .strikes = strikes,
+                                                 .next_try = next_try,
+                                                 .status = (uint32_t)job->status}});
     base_note_end(job->base, job->identity.size);
     job_free(job);
     service_worked();
@@ -128,6 +131,7 @@ void
 finish_dropped(struct job *job, const char *reason)
 {
     mail_log_untried(job, "", "5.6.0", "dropped", reason);
+    job->status = EX_UNAVAILABLE;
     submit(job, COMMIT_DROP, reason, NULL);
 }
 

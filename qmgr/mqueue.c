@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -97,10 +98,22 @@ end_finished(struct job *job, const struct commit *commit)
     finish_untouched(job, JOB_SENT, 0);
 }
 
+/* Of several, the largest is what a run ends with. */
+static void
+note_status(struct job *job, int status)
+{
+    if (status > job->status)
+        job->status = status;
+}
+
 static void
 end_taken(struct job *job, const struct commit *commit)
 {
     job->taken = commit->job->taken;
+    if (mqueue_had_transcript(job->taken))
+        note_status(job, EX_OSERR);
+    if ((job->flags & MAIL_FLAG_FLAWED) != 0)
+        note_status(job, EX_SOFTWARE);
     schedule_job(job);
 }
 
@@ -113,12 +126,22 @@ mqueue_end_take(struct job *job, struct commit *commit)
         [MQUEUE_YOUNG] = end_young,
         [MQUEUE_GONE] = end_gone,
         [MQUEUE_LEFT] = leave,
+        [MQUEUE_EMPTY] = leave,
+        [MQUEUE_NO_DATA] = leave,
+        [MQUEUE_UNSAFE] = end_lost,
         [MQUEUE_HELD] = end_held,
         [MQUEUE_LOST] = end_lost,
         [MQUEUE_FINISHED] = end_finished,
         [MQUEUE_FAILED] = leave,
     };
+    static const int STATUS[] = {
+        [MQUEUE_LEFT] = EX_SOFTWARE,
+        [MQUEUE_NO_DATA] = EX_OSERR,
+        [MQUEUE_LOST] = EX_SOFTWARE,
+        [MQUEUE_FAILED] = EX_OSERR,
+    };
 
+    job->status = STATUS[commit->job->take];
     ENDS[commit->job->take](job, commit);
     return true;
 }
@@ -186,6 +209,7 @@ mqueue_note_problems(struct job *job, const struct bytes *problems)
 
         if (outcome <= OUTCOME_DROPPED) {
             said.outcome = (enum outcome)outcome;
+            said.status = said.outcome == OUTCOME_DROPPED ? EX_NOUSER : EX_OK;
             strlcpy(said.enhanced, STATUS[outcome], sizeof(said.enhanced));
             strlcpy(said.words, end + strspn(end, " "), sizeof(said.words));
             set(job, line, &said);
@@ -196,6 +220,14 @@ mqueue_note_problems(struct job *job, const struct bytes *problems)
         left -= strlen(text) + 1;
         text += strlen(text) + 1;
     }
+}
+
+int
+mqueue_status(enum stage stage, uint32_t code)
+{
+    bool is_unknown = code == 550 || code == 551 || code == 553;
+
+    return stage == STAGE_RCPT && is_unknown ? EX_NOUSER : EX_UNAVAILABLE;
 }
 
 bool
@@ -215,6 +247,8 @@ mqueue_note_result(struct job *job, const struct message_result *result, const c
     enhanced_print(decision.enhanced, said.enhanced);
     strlcpy(said.relay, relay, sizeof(said.relay));
     strlcpy(said.words, result->words, sizeof(said.words));
+    if (said.outcome == OUTCOME_DROPPED)
+        said.status = mqueue_status((enum stage)result->stage, result->code);
     set(job, line_of(job, result->recipient), &said);
     job->told++;
     return result->last != 0;
@@ -230,6 +264,7 @@ mqueue_finish(struct job *job)
     for (size_t i = 0; i < job->outcome_count; i++) {
         deferred |= job->outcomes[i].outcome == OUTCOME_DEFERRED;
         dropped |= job->outcomes[i].outcome == OUTCOME_DROPPED;
+        note_status(job, job->outcomes[i].status);
     }
     for (size_t i = 0; i < job->outcome_count; i++)
         if (job->outcomes[i].outcome != OUTCOME_SENT)

@@ -9,6 +9,7 @@
 
 #include "lib/channel.h"
 #include "lib/message.h"
+#include "lib/outcome.h"
 #include "qmgr/committer.h"
 #include "qmgr/job.h"
 
@@ -23,6 +24,9 @@ void mqueue_note_problems(struct job *job, const struct bytes *problems);
 
 /* Notes what a worker said of one recipient. False while others are to come. */
 bool mqueue_note_result(struct job *job, const struct message_result *result, const char *relay);
+
+/* What a run of sendmail's ends with (sysexits.h) where a recipient failed for good so. */
+int mqueue_status(enum stage stage, uint32_t code);
 
 /* The job's try is over: what was noted becomes true. */
 void mqueue_finish(struct job *job);

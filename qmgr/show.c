@@ -2,10 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "lib/outcome.h"
 #include "lib/service.h"
 #include "qmgr/account.h"
+#include "qmgr/mqueue.h"
 
 #define LINE_SIZE 1001
 
@@ -102,7 +104,8 @@ tell_outcome(uint64_t run, const char *recipients, const struct attempt *attempt
         snprintf(line, sizeof(line), "%s... Deferred: %s", recipients, attempt->words);
     else
         snprintf(line, sizeof(line), "%s... %s", recipients,
-            attempt->stage == STAGE_RCPT ? "User unknown" : "Service unavailable");
+            mqueue_status(attempt->stage, attempt->code) == EX_NOUSER ? "User unknown"
+                                                                      : "Service unavailable");
     tell(run, line);
 }
 

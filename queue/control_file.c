@@ -443,8 +443,6 @@ control_file_parse(struct control_file *file, const char *text, size_t length, s
     }
     file->text = memory_new(length + 1, 1);
     memcpy(file->text, text, length);
-    if (memchr(text, '\0', length) != NULL)
-        note(&reader, CONTROL_LOST, "there are octets of zero in it", "");
     read_lines(&reader, length);
     check(&reader);
     return reader.state;

@@ -32,6 +32,9 @@ enum mqueue_take {
     MQUEUE_YOUNG, /* its time has not come: the record says when it does */
     MQUEUE_GONE, /* there is no such file any more, or it was rewritten */
     MQUEUE_LEFT, /* it cannot be sent, and stays as it is, for the reason in error */
+    MQUEUE_EMPTY, /* somebody is about to write it */
+    MQUEUE_NO_DATA, /* its data file is not there; it stays as it is */
+    MQUEUE_UNSAFE, /* others may write to it: it was set aside as Qf */
     MQUEUE_HELD, /* it is quarantined now */
     MQUEUE_LOST, /* it was set aside as Qf, for the reason in error */
     MQUEUE_FINISHED, /* it had no recipient left, or was empty for long: it is removed */
@@ -46,6 +49,9 @@ enum mqueue_take mqueue_take(struct queue *queue, const struct mail_identity *id
 /* Lets go of the job as it is. NULL is allowed. */
 void mqueue_release(struct mqueue_job *job);
 
+/* True where another transcript was in the way, which is gone now. */
+bool mqueue_had_transcript(const struct mqueue_job *job);
+
 /* What the job was when it was taken. */
 const struct control_file *mqueue_control(const struct mqueue_job *job);
 
@@ -56,6 +62,7 @@ struct mqueue_outcome {
     uint32_t recipient;
     enum outcome outcome;
     uint32_t code; /* of the reply, 0: none */
+    int status; /* what a run ends with because of it (sysexits.h) */
     char enhanced[16];
     char relay[321]; /* "host[address]:port", or "" */
     char words[QUEUE_REASON_SIZE]; /* the server's, or why */

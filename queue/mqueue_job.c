@@ -118,21 +118,21 @@ has_data(const struct mqueue_job *job)
 }
 
 static enum mqueue_take
-lose(struct mqueue_job *job, struct error *error)
+lose(struct mqueue_job *job, enum mqueue_take how, struct error *error)
 {
     struct error reason = *error;
 
     if (!set_aside(job, 'Q', error))
         return MQUEUE_FAILED;
     *error = reason;
-    return MQUEUE_LOST;
+    return how;
 }
 
 static enum mqueue_take
 judge_empty(struct mqueue_job *job, const struct stat *status, int64_t now, struct error *error)
 {
     if (now - (int64_t)status->st_ctim.tv_sec * SECOND <= EMPTY_AGE)
-        return MQUEUE_LEFT;
+        return MQUEUE_EMPTY;
     return remove_job(job, error) ? MQUEUE_FINISHED : MQUEUE_FAILED;
 }
 
@@ -155,7 +155,7 @@ judge_good(struct mqueue_job *job, bool force, int64_t now, struct error *error)
         return remove_job(job, error) ? MQUEUE_FINISHED : MQUEUE_FAILED;
     if (!has_data(job)) {
         error_set(error, "cannot open df%s: No such file or directory", job->id);
-        return MQUEUE_LEFT;
+        return MQUEUE_NO_DATA;
     }
     return !force && is_young(job, now) ? MQUEUE_YOUNG : MQUEUE_TAKEN;
 }
@@ -171,10 +171,10 @@ judge(
     if (!is_safe(job->queue, status)) {
         error_set(error, "bogus queue file: its owner (%u) or its mode (%04o) is not safe",
             (unsigned int)status->st_uid, (unsigned int)status->st_mode & 07777);
-        return lose(job, error);
+        return lose(job, MQUEUE_UNSAFE, error);
     }
     if (state == CONTROL_LOST)
-        return lose(job, error);
+        return lose(job, MQUEUE_LOST, error);
     if (state != CONTROL_GOOD)
         return MQUEUE_LEFT;
     return judge_good(job, force, now, error);
@@ -182,7 +182,7 @@ judge(
 
 /* For people only: that it cannot be written is no reason to stop. */
 static void
-open_transcript(const struct mqueue_job *job, int64_t now)
+open_transcript(struct mqueue_job *job, int64_t now)
 {
     int directory = job->queue->directories[DIRECTORY_QUEUE];
     time_t seconds = (time_t)(now / SECOND);
@@ -193,8 +193,9 @@ open_transcript(const struct mqueue_job *job, int64_t now)
     size_t length;
 
     mqueue_name(name, 'x', job->id);
+    job->had_transcript = unlinkat(directory, name, 0) == 0;
     descriptor =
-        openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (descriptor < 0)
         return;
     localtime_r(&seconds, &parts);
@@ -238,6 +239,12 @@ mqueue_take(struct queue *queue, const struct mail_identity *identity, bool forc
         free_job(job);
     }
     return result;
+}
+
+bool
+mqueue_had_transcript(const struct mqueue_job *job)
+{
+    return job->had_transcript;
 }
 
 const struct control_file *

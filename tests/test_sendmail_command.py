@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import identity as identities
-from harness.mqueue import Mqueue
+from harness.mqueue import Case, Mqueue, cases
 from harness.process import wait_for
 from harness.smailer import PROJECT, account, program
 
@@ -194,6 +194,30 @@ def test_q_v_returns_what_failed(sendmail, make_relay):
     assert command.mqueue.names() == []
 
 
+@pytest.mark.one_identity
+@pytest.mark.parametrize("key", ["b01", "b04", "b06", "b07", "b08", "b12", "b15", "b25", "b28", "b30", "b32",
+                                 "b41", "r01"])
+def test_a_run_ends_as_that_of_sendmail(sendmail, relay, key):
+    """70 for a control file that is none, 71 for a data file or a transcript, else 0."""
+    [name] = [name for name in cases() if name.startswith(key)]
+    case = Case(name)
+    command = sendmail(relay)
+    command.mqueue.put_case(case)
+    result = command("-qf")
+    assert result.returncode == case.expect["sendmail_observed"]["exit_code"], result
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("stage, reply, status", [
+    ("rcpt", "550 5.1.1 no such user", 67), ("rcpt", "552 5.2.2 full", 69),
+    ("content", "554 5.6.0 no", 69), ("rcpt", "451 4.3.0 busy", 0)])
+def test_a_run_ends_with_what_the_relay_says(sendmail, make_relay, stage, reply, status):
+    relay = make_relay(lambda at, mail, address: reply if at == stage else None)
+    command = sendmail(relay)
+    command.mqueue.put("bob@far.example.net", sender="<>")
+    assert command("-qf").returncode == status
+
+
 def test_only_what_is_selected_is_tried(sendmail, relay):
     """The guide: -qRsally, -qSSTRING, -qISTRING."""
     command = sendmail(relay)
@@ -296,7 +320,7 @@ def test_a_dot_ends_the_message(sendmail, relay):
 
 @pytest.mark.one_identity
 @pytest.mark.parametrize("words, status", [
-    ([], 64), (["-t"], 64), (["a@"], 65), (["|/bin/sh"], 65), (["-B9BIT", "a@x.org"], 64),
+    ([], 64), (["-t"], 64), (["a@"], 64), (["|/bin/sh"], 64), (["-B9BIT", "a@x.org"], 64),
     (["-h26", "a@x.org"], 69), (["-bs"], 64)])
 def test_messages_that_are_not_taken(sendmail, relay, words, status):
     command = sendmail(relay)

@@ -297,7 +297,11 @@ test_bounds(void **state)
     memset(text + 13, 'x', length);
     assert_int_equal(control_file_parse(&file, text, strlen(text), &error), CONTROL_UNUSABLE);
     control_file_free(&file);
+    /* A NUL ends its line, as it does for sendmail. */
     assert_int_equal(control_file_parse(&file, "Sa\n\0Rb\n", 7, &error), CONTROL_LOST);
+    control_file_free(&file);
+    assert_int_equal(control_file_parse(&file, "Sa\0b\nRc\n", 8, &error), CONTROL_GOOD);
+    assert_string_equal(file.sender, "a");
     control_file_free(&file);
     free(text);
 }

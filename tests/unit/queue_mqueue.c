@@ -291,7 +291,7 @@ test_set_aside(void **state)
     put(scene, "qf" ID, "V8\nSa@a\n");
     take(scene, MQUEUE_LEFT);
     put(scene, "qf" ID, "");
-    take(scene, MQUEUE_LEFT);
+    take(scene, MQUEUE_EMPTY);
     put(scene, "qf" ID, "V8\nSa@a\n.\n");
     take(scene, MQUEUE_FINISHED);
 }
