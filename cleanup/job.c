@@ -222,6 +222,26 @@ take_testing(struct work *work)
         memcpy(judgement->sender, desk.tester.text, sizeof(desk.tester.text));
 }
 
+/* Until when it is to be there, and what becomes of it otherwise. */
+static void
+take_deliver_by(struct work *work)
+{
+    static const struct {
+        int mode;
+        uint32_t flag;
+    } MODES[] = {{CONTROL_BY_RETURN, MAIL_FLAG_BY_RETURN}, {CONTROL_BY_NOTIFY, MAIL_FLAG_BY_NOTIFY},
+        {CONTROL_BY_TRACE, MAIL_FLAG_BY_TRACE}};
+    const struct control_file *control = &work->control;
+
+    if (control->created <= 0 || control->deliver_by_mode == 0 || control->deliver_by > INT32_MAX ||
+        control->deliver_by < -INT32_MAX)
+        return;
+    work->judgement->deliver_by = control->created + control->deliver_by;
+    for (size_t i = 0; i < sizeof(MODES) / sizeof(MODES[0]); i++)
+        if ((control->deliver_by_mode & MODES[i].mode) != 0)
+            work->judgement->flags |= MODES[i].flag;
+}
+
 static void
 take_options(struct work *work)
 {
@@ -235,6 +255,9 @@ take_options(struct work *work)
             control_flag(control->flags, 'n') ? MAIL_FLAG_RET_HDRS : MAIL_FLAG_RET_FULL;
     if (control->body_type != NULL && strcasecmp(control->body_type, "8BITMIME") == 0)
         judgement->flags |= MAIL_FLAG_8BITMIME;
+    if (control->auth != NULL && text_is_esmtp_value(control->auth))
+        strlcpy(judgement->auth, control->auth, sizeof(judgement->auth));
+    take_deliver_by(work);
 }
 
 static void

@@ -66,6 +66,8 @@ judge_clear(struct judgement *judgement, time_t written)
     judgement->written = written;
     judgement->account[0] = '\0';
     judgement->envelope_id[0] = '\0';
+    judgement->auth[0] = '\0';
+    judgement->deliver_by = 0;
     judgement->encoded = -1;
     output_clear(&judgement->details);
     output_clear(&judgement->problems);

@@ -37,6 +37,8 @@ struct judgement {
     /* Of jobs of an mqueue; see VERDICT. */
     char account[JUDGE_ADDRESS_MAX + 1];
     char envelope_id[256];
+    char auth[501];
+    int64_t deliver_by;
     struct output details;
     struct output problems;
     int encoded; /* as content: the message in 7 bits, or -1 */

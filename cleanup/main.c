@@ -75,6 +75,8 @@ send_verdict(uint64_t job, const struct judgement *judgement)
                 .sender = judgement->sender,
                 .account = judgement->account,
                 .envelope_id = judgement->envelope_id,
+                .auth = judgement->auth,
+                .deliver_by = judgement->deliver_by,
                 .recipients = {judgement->recipients.data, judgement->recipients.used},
                 .details = {judgement->details.data, judgement->details.used},
                 .problems = {judgement->problems.data, judgement->problems.used},

@@ -28,7 +28,8 @@ struct work {
     const struct message_notice *notice;
     struct mention mentions[MENTIONS_MAX];
     size_t count;
-    bool failed; /* somebody did not get it; else it is only late */
+    bool failed; /* somebody did not get it */
+    bool delayed; /* somebody has not got it yet */
     char boundary[64];
     struct output *output;
 };
@@ -61,6 +62,7 @@ read_mentions(struct work *work, struct error *error)
             !take_text(&at, &left, &mention->words) || !take_text(&at, &left, &mention->relay))
             return error_set(error, "the recipients of a notice end early");
         work->failed |= strcmp(mention->action, "failed") == 0;
+        work->delayed |= strcmp(mention->action, "delayed") == 0;
     }
     return work->count > 0 || error_set(error, "a notice about nobody");
 }
@@ -131,8 +133,9 @@ write_header(struct work *work, int64_t now)
     put(output, "H??From: Mail Delivery System <MAILER-DAEMON@", host, ">\n");
     put_address(output, "H??To: ", work->notice->sender, "\n");
     output_format(output, "H??Subject: %s\n",
-        work->failed ? "Undelivered mail returned to sender"
-                     : "Warning: mail is delayed (it is still being tried)");
+        work->failed    ? "Undelivered mail returned to sender"
+        : work->delayed ? "Warning: mail is delayed (it is still being tried)"
+                        : "Return receipt: mail was handed on");
     output_format(output, "H??Message-Id: <%s@", work->boundary);
     put(output, "", host, ">\n");
     output_text(output, "H??Auto-Submitted: auto-replied\nH??MIME-Version: 1.0\n");
@@ -141,22 +144,35 @@ write_header(struct work *work, int64_t now)
         work->boundary);
 }
 
+/* What is said of a recipient to whom the first sentence does not apply. */
+static const char *
+remark(const struct work *work, const struct mention *mention)
+{
+    if (work->failed && strcmp(mention->action, "delayed") == 0)
+        return " (still tried)\n";
+    if ((work->failed || work->delayed) && strcmp(mention->action, "relayed") == 0)
+        return " (handed on)\n";
+    return "\n";
+}
+
 static void
 write_words(struct work *work)
 {
     struct output *output = work->output;
 
     put(output, "This is the mail system at ", work->notice->hostname, ".\n\n");
-    output_text(output, work->failed
-                            ? "Your mail could not be delivered to these recipients:\n\n"
-                            : "Your mail could not be delivered yet to these recipients.\n"
-                              "There is no need to send it again: it is still being tried.\n\n");
+    output_text(output,
+        work->failed ? "Your mail could not be delivered to these recipients:\n\n"
+        : work->delayed
+            ? "Your mail could not be delivered yet to these recipients.\n"
+              "There is no need to send it again: it is still being tried.\n\n"
+            : "Your mail for these recipients was handed on to a server that will not tell\n"
+              "what becomes of it:\n\n");
     for (size_t i = 0; i < work->count; i++) {
         const struct mention *mention = &work->mentions[i];
 
         put_address(output, "    <", mention->address, ">");
-        output_text(output,
-            work->failed && strcmp(mention->action, "delayed") == 0 ? " (still tried)\n" : "\n");
+        output_text(output, remark(work, mention));
         put(output, "        ", mention->words, "\n");
     }
 }

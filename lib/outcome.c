@@ -40,6 +40,8 @@ static const struct row {
     {ANYWHERE, 421, 421, ANY, ANY, {OUTCOME_DEFERRED, "the relay is busy or closing", {4, 3, 2}}},
     {ANYWHERE, 400, 499, ANY, ANY, {OUTCOME_DEFERRED, "the relay refused it for now", {4, 0, 0}}},
     {ANYWHERE, 500, 599, 3, 4, {OUTCOME_DROPPED, "it is too large for the relay", {5, 3, 4}}},
+    {ANYWHERE, 500, 599, 4, 7,
+        {OUTCOME_DROPPED, "the time it had to be delivered in is over", {5, 4, 7}}},
     {ANYWHERE, 500, 599, 6, ANY,
         {OUTCOME_DROPPED, "the relay cannot take such content", {5, 6, 0}}},
     {ANYWHERE, 530, 530, ANY, ANY,

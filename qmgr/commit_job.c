@@ -120,6 +120,8 @@ put(struct notice_request *request, const char *text)
 static void
 format_status(const struct mqueue_mention *mention, char status[16])
 {
+    static const char *const DEFAULTS[] = {
+        [MENTION_FAILED] = "5.0.0", [MENTION_DELAYED] = "4.0.0", [MENTION_RELAYED] = "2.0.0"};
     const struct mqueue_outcome *outcome = mention->outcome;
 
     if (mention->expired)
@@ -127,7 +129,7 @@ format_status(const struct mqueue_mention *mention, char status[16])
     else if (outcome->enhanced[0] != '\0')
         strlcpy(status, outcome->enhanced, 16);
     else
-        strlcpy(status, mention->delayed ? "4.0.0" : "5.0.0", 16);
+        strlcpy(status, DEFAULTS[mention->kind], 16);
 }
 
 /* Whom the notice is about: Final-Recipient as the job has it (r), else the address. */
@@ -148,6 +150,8 @@ static void
 put_mention(struct notice_request *request, const struct control_recipient *recipient,
     const struct mqueue_mention *mention)
 {
+    static const char *const ACTIONS[] = {
+        [MENTION_FAILED] = "failed", [MENTION_DELAYED] = "delayed", [MENTION_RELAYED] = "relayed"};
     const struct mqueue_outcome *outcome = mention->outcome;
     char status[16];
     size_t size = strlen(name_of(recipient)) + strlen(outcome->words) + strlen(outcome->relay) +
@@ -158,18 +162,18 @@ put_mention(struct notice_request *request, const struct control_recipient *reci
     format_status(mention, status);
     put(request, name_of(recipient));
     put(request, recipient->original != NULL ? recipient->original : "");
-    put(request, mention->delayed ? "delayed" : "failed");
+    put(request, ACTIONS[mention->kind]);
     put(request, status);
     put(request, outcome->words);
     put(request, outcome->relay);
 }
 
-/* RET=HDRS, and a warning, spare the content. */
+/* RET=HDRS, a warning and a receipt spare the content. */
 static bool
 wants_content(const struct control_file *control, const struct mqueue_decision *decision)
 {
     for (size_t i = 0; i < decision->mention_count; i++)
-        if (!decision->mentions[i].delayed)
+        if (decision->mentions[i].kind == MENTION_FAILED)
             return !control_flag(control->flags, 'n');
     return false;
 }

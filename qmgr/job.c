@@ -67,6 +67,7 @@ job_free(struct job *job)
         close(job->encoded);
     free(job->account);
     free(job->envelope_id);
+    free(job->auth);
     free(job->details);
     free(job->outcomes);
     free(job->problem);
@@ -135,6 +136,8 @@ job_take_verdict(struct job *job, const struct message_verdict *verdict)
     job->account =
         memory_copy_text(verdict->account[0] != '\0' ? verdict->account : verdict->sender);
     job->envelope_id = memory_copy_text(verdict->envelope_id);
+    job->auth = memory_copy_text(verdict->auth);
+    job->deliver_by = verdict->deliver_by;
     job->details = memory_new(1, verdict->details.size + 1);
     if (verdict->details.size > 0)
         memcpy(job->details, verdict->details.data, verdict->details.size);

@@ -63,6 +63,8 @@ struct job {
     int encoded; /* the same in 7 bits, or -1 */
     char *account; /* whom the account is chosen by; NULL: the sender */
     char *envelope_id;
+    char *auth;
+    int64_t deliver_by; /* s since 1970, 0: whenever */
     char *details; /* of an mqueue, see VERDICT */
     size_t details_size;
     char id[MAIL_ID_SIZE];

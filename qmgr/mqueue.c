@@ -19,6 +19,7 @@
 #include "qmgr/held.h"
 #include "qmgr/notify.h"
 #include "qmgr/schedule.h"
+#include "qmgr/worker.h"
 
 /* How long a job is left alone that somebody else has locked, */
 #define BUSY_MS 2000
@@ -231,9 +232,10 @@ mqueue_status(enum stage stage, uint32_t code)
 }
 
 bool
-mqueue_note_result(struct job *job, const struct message_result *result, const char *relay)
+mqueue_note_result(
+    struct job *job, const struct message_result *result, const struct worker *worker)
 {
-    struct mqueue_outcome said = {.code = result->code};
+    struct mqueue_outcome said = {.code = result->code, .tells = worker->tells};
     struct enhanced_code enhanced = {0};
     struct decision decision;
 
@@ -245,7 +247,7 @@ mqueue_note_result(struct job *job, const struct message_result *result, const c
     decision = outcome_decide((enum stage)result->stage, result->code, enhanced);
     said.outcome = decision.outcome;
     enhanced_print(decision.enhanced, said.enhanced);
-    strlcpy(said.relay, relay, sizeof(said.relay));
+    strlcpy(said.relay, worker->relay, sizeof(said.relay));
     strlcpy(said.words, result->words, sizeof(said.words));
     if (said.outcome == OUTCOME_DROPPED)
         said.status = mqueue_status((enum stage)result->stage, result->code);

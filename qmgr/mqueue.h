@@ -22,8 +22,9 @@ bool mqueue_end_take(struct job *job, struct commit *commit);
 /* Notes what cleanup said of recipients that cannot be sent to. */
 void mqueue_note_problems(struct job *job, const struct bytes *problems);
 
-/* Notes what a worker said of one recipient. False while others are to come. */
-bool mqueue_note_result(struct job *job, const struct message_result *result, const char *relay);
+/* Notes what WORKER said of one recipient. False while others are to come. */
+bool mqueue_note_result(
+    struct job *job, const struct message_result *result, const struct worker *worker);
 
 /* What a run of sendmail's ends with (sysexits.h) where a recipient failed for good so. */
 int mqueue_status(enum stage stage, uint32_t code);

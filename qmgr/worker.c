@@ -98,6 +98,8 @@ worker_deliver(struct worker *worker, struct job *job)
                                           .id = job->id,
                                           .sender = envelope_sender(worker->account, job),
                                           .envelope_id = job->envelope_id,
+                                          .auth = job->auth,
+                                          .deliver_by = job->deliver_by,
                                           .recipients = {job->recipients, job->recipients_size},
                                           .details = {job->details, job->details_size},
                                           .content = job->content,
@@ -140,6 +142,7 @@ worker_handle_link_up(struct channel *from, const struct message *message)
     struct worker *worker = channel_context(from);
 
     strlcpy(worker->relay, message->link_up.relay, sizeof(worker->relay));
+    worker->tells = message->link_up.tells;
     worker->room = message->link_up.room > 0 ? message->link_up.room : 1;
     if (worker->state == WORKER_CONNECTING)
         worker->state = WORKER_UP;
@@ -269,7 +272,7 @@ worker_handle_result(struct channel *from, const struct message *message)
         return;
     }
     show_result(worker, job, result);
-    if (base_is_mqueue(job->base) && !mqueue_note_result(job, result, worker->relay))
+    if (base_is_mqueue(job->base) && !mqueue_note_result(job, result, worker))
         return;
     if (attempt.stage == STAGE_UNTRIED || job->told > 0) {
         give_back(job, &attempt);

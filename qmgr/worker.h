@@ -28,6 +28,7 @@ struct worker {
     struct account *account;
     struct channel *channel; /* NULL once it was closed */
     uint32_t room; /* jobs at once */
+    uint32_t tells; /* RELAY_TELLS_… */
     uint32_t in_hand;
     uint32_t unrecorded; /* jobs that it has told of and that are not moved yet */
     struct job_list jobs;

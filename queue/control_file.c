@@ -295,6 +295,11 @@ static void
 read_deliver_by(struct reader *reader, char *text)
 {
     keep(reader, '!', text);
+    if (text[0] == '\0' || text[1] == '\0')
+        return;
+    reader->file->deliver_by_mode =
+        text[0] & (CONTROL_BY_NOTIFY | CONTROL_BY_RETURN | CONTROL_BY_TRACE);
+    reader->file->deliver_by = read_number(text + 2);
 }
 
 /* xtext (RFC 3461, section 4). */
@@ -318,6 +323,7 @@ read_auth(struct reader *reader, char *text)
     if (!is_xtext(text))
         note(reader, CONTROL_LOST, "a value of AUTH= that cannot be", text);
     keep(reader, 'A', text);
+    reader->file->auth = text;
 }
 
 static void

@@ -48,6 +48,11 @@ struct control_kept {
     const char *text;
 };
 
+/* Modes of deliver-by, as sendmail numbers them. */
+#define CONTROL_BY_NOTIFY 0x01
+#define CONTROL_BY_RETURN 0x02
+#define CONTROL_BY_TRACE 0x10
+
 struct control_file {
     uint32_t version;
     int64_t created; /* seconds since 1970, 0: unknown (T) */
@@ -59,6 +64,9 @@ struct control_file {
     const char *status; /* of the last try, or NULL (M) */
     const char *quarantine; /* why it is held, or NULL (q) */
     const char *sender; /* as stored, NULL: missing (S) */
+    const char *auth; /* AUTH=, or NULL (A) */
+    int64_t deliver_by; /* seconds after it was created, where there is a mode (!) */
+    int deliver_by_mode; /* CONTROL_BY_…, 0: none */
     const char *envelope_id; /* ENVID=, or NULL (Z) */
     const char *data_directory; /* where its df is, NULL: beside it (d) */
     bool terminated; /* the final dot is there */

@@ -62,16 +62,23 @@ struct mqueue_outcome {
     uint32_t recipient;
     enum outcome outcome;
     uint32_t code; /* of the reply, 0: none */
+    uint32_t tells; /* what the relay tells senders of itself (RELAY_TELLS_…) */
     int status; /* what a run ends with because of it (sysexits.h) */
     char enhanced[16];
     char relay[321]; /* "host[address]:port", or "" */
     char words[QUEUE_REASON_SIZE]; /* the server's, or why */
 };
 
+enum mqueue_mention_kind {
+    MENTION_FAILED,
+    MENTION_DELAYED, /* only a warning: it is tried on */
+    MENTION_RELAYED /* handed on to a relay that will not tell more */
+};
+
 /* A recipient that the sender is told of. */
 struct mqueue_mention {
     uint32_t recipient;
-    bool delayed; /* only a warning: it is tried on */
+    enum mqueue_mention_kind kind;
     const struct mqueue_outcome *outcome; /* its last */
     bool expired;
 };

@@ -7,6 +7,7 @@
 #include <bsd/string.h>
 
 #include "lib/memory.h"
+#include "lib/message.h"
 #include "queue/mqueue_internal.h"
 
 #define SECOND INT64_C(1000)
@@ -88,15 +89,12 @@ warning_is_due(const struct queue *queue, const struct control_file *control, in
 
 static void
 mention(struct mqueue_decision *decision, size_t recipient, const struct mqueue_outcome *outcome,
-    bool delayed, bool expired)
+    enum mqueue_mention_kind kind, bool expired)
 {
     decision->mentions = memory_resize(
         decision->mentions, decision->mention_count + 1, sizeof(decision->mentions[0]));
-    decision->mentions[decision->mention_count++] =
-        (struct mqueue_mention){.recipient = (uint32_t)recipient,
-            .delayed = delayed,
-            .outcome = outcome,
-            .expired = expired};
+    decision->mentions[decision->mention_count++] = (struct mqueue_mention){
+        .recipient = (uint32_t)recipient, .kind = kind, .outcome = outcome, .expired = expired};
 }
 
 /* "5 days", "4 hours" */
@@ -121,6 +119,18 @@ set_status(char *target, size_t size, const char *what, const char *words)
             *at = ' ';
 }
 
+/* The sender wants to hear of success, or of how far it came, and the relay will not tell. */
+static bool
+wants_receipt(
+    const struct control_file *control, const struct control_recipient *recipient, uint32_t tells)
+{
+    bool by_success = control_flag(recipient->flags, 'S') && (tells & RELAY_TELLS_SUCCESS) == 0;
+    bool by_time = (control->deliver_by_mode & (CONTROL_BY_NOTIFY | CONTROL_BY_TRACE)) != 0 &&
+                   (tells & RELAY_TELLS_TIME) == 0;
+
+    return by_success || by_time;
+}
+
 static void
 decide_one(const struct control_file *control, size_t number, const struct mqueue_outcome *outcome,
     bool expired, struct mqueue_decision *decision)
@@ -133,6 +143,8 @@ decide_one(const struct control_file *control, size_t number, const struct mqueu
         decision->remaining++;
     } else if (outcome->outcome == OUTCOME_SENT) {
         decision->delivered++;
+        if (may_tell(control) && wants_receipt(control, recipient, outcome->tells))
+            mention(decision, number, outcome, MENTION_RELAYED, false);
     } else if (deferred) {
         decision->remaining++;
         set_status(decision->status, sizeof(decision->status), "Deferred: ", outcome->words);
@@ -140,7 +152,8 @@ decide_one(const struct control_file *control, size_t number, const struct mqueu
     } else {
         decision->failed++;
         if (may_tell(control) && wants(recipient, 'F'))
-            mention(decision, number, outcome, false, outcome->outcome == OUTCOME_DEFERRED);
+            mention(
+                decision, number, outcome, MENTION_FAILED, outcome->outcome == OUTCOME_DEFERRED);
     }
 }
 
@@ -158,7 +171,7 @@ decide_warnings(const struct queue *queue, const struct control_file *control,
         if (outcome == NULL || outcome->outcome != OUTCOME_DEFERRED ||
             !wants(&control->recipients[i], 'D'))
             continue;
-        mention(decision, i, outcome, true, false);
+        mention(decision, i, outcome, MENTION_DELAYED, false);
         decision->warned = true;
     }
     if (!decision->warned)
@@ -168,13 +181,23 @@ decide_warnings(const struct queue *queue, const struct control_file *control,
     set_status(decision->status, sizeof(decision->status), "Warning: ", words);
 }
 
+/* Nobody tries it any more: it is too old, or what it had to be delivered in is over. */
+static bool
+is_expired(const struct queue *queue, const struct control_file *control, int64_t now)
+{
+    int64_t age = now / SECOND - control->created;
+
+    return (queue->expire > 0 && age > queue->expire / SECOND) ||
+           ((control->deliver_by_mode & CONTROL_BY_RETURN) != 0 && age > control->deliver_by);
+}
+
 void
 mqueue_decide(struct mqueue_job *job, const struct mqueue_outcome *outcomes, size_t count,
     int64_t now, struct mqueue_decision *decision)
 {
     const struct control_file *control = &job->control;
     const struct queue *queue = job->queue;
-    bool expired = queue->expire > 0 && now / SECOND - control->created > queue->expire / SECOND;
+    bool expired = is_expired(queue, control, now);
     bool untried = false;
 
     memset(decision, 0, sizeof(*decision));

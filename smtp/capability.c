@@ -14,6 +14,7 @@ static const struct {
     {"SIZE", offsetof(struct capabilities, size)},
     {"STARTTLS", offsetof(struct capabilities, starttls)},
     {"AUTH", offsetof(struct capabilities, login)},
+    {"DELIVERBY", offsetof(struct capabilities, deliver_by)},
 };
 
 /* The number at TEXT; one too large for this type limits nothing. */
@@ -45,5 +46,7 @@ capabilities_add(struct capabilities *capabilities, const char *line, size_t len
         *(bool *)((char *)capabilities + KEYWORDS[i].offset) = true;
         if (KEYWORDS[i].offset == offsetof(struct capabilities, size) && width < length)
             capabilities->size_limit = parse_limit(line + width + 1, length - width - 1);
+        if (KEYWORDS[i].offset == offsetof(struct capabilities, deliver_by) && width < length)
+            capabilities->least_time = parse_limit(line + width + 1, length - width - 1);
     }
 }

@@ -16,7 +16,9 @@ struct capabilities {
     bool size; /* RFC 1870 */
     bool starttls;
     bool login; /* AUTH */
+    bool deliver_by; /* DELIVERBY, RFC 2852 */
     uint64_t size_limit; /* octets of the largest mail; 0: none told */
+    uint64_t least_time; /* seconds that a mail which has to be in time must have left */
 };
 
 /* Adds what LINE offers: its keyword and parameters, without code and line end. Keywords that mean

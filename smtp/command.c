@@ -71,6 +71,17 @@ end_command(char *target)
     return length < COMMAND_SIZE_MAX ? length : 0;
 }
 
+static void
+add_time(
+    char *target, const struct mail_parameters *parameters, const struct capabilities *capabilities)
+{
+    size_t length = strlen(target);
+
+    if (capabilities->deliver_by && parameters->by_mode != '\0' && length < COMMAND_SIZE_MAX)
+        snprintf(target + length, COMMAND_SIZE_MAX - length, " BY=%" PRId64 ";%c%s",
+            parameters->by_time, parameters->by_mode, parameters->by_trace ? "T" : "");
+}
+
 size_t
 command_mail(char target[static COMMAND_SIZE_MAX], const char *sender,
     const struct mail_parameters *parameters, const struct capabilities *capabilities)
@@ -86,6 +97,9 @@ command_mail(char target[static COMMAND_SIZE_MAX], const char *sender,
         strlcat(target, " BODY=8BITMIME", COMMAND_SIZE_MAX);
     if (parameters->smtputf8 && capabilities->smtputf8)
         strlcat(target, " SMTPUTF8", COMMAND_SIZE_MAX);
+    if (capabilities->login && !add_parameter(target, " AUTH=", parameters->auth))
+        return 0;
+    add_time(target, parameters, capabilities);
     if (capabilities->dsn && (!add_parameter(target, " RET=", parameters->return_part) ||
                                  !add_parameter(target, " ENVID=", parameters->envelope_id)))
         return 0;

@@ -19,6 +19,10 @@ struct mail_parameters {
     bool eight_bit;
     bool smtputf8;
     const char *return_part; /* RET=: "FULL" or "HDRS" */
+    const char *auth; /* AUTH= (RFC 4954, section 5) */
+    char by_mode; /* BY= (RFC 2852): 'R' or 'N'; '\0': none */
+    bool by_trace;
+    int64_t by_time; /* seconds that are left; below 0: that it is too late */
     const char *envelope_id; /* ENVID=, in xtext (RFC 3461, section 4) */
 };
 

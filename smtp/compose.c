@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "smtp/compose.h"
 
@@ -162,6 +163,36 @@ choose_content(const struct job *job, const struct capabilities *capabilities)
     return job->encoded.size > 0 ? &job->encoded : NULL;
 }
 
+/* Seconds that JOB has left to be there. */
+static int64_t
+time_left(const struct job *job)
+{
+    return job->deliver_by - (int64_t)time(NULL);
+}
+
+/* A mail that goes back when it is late goes to nobody who may not know of it being late (RFC 2852,
+ * section 4.1.4.1). */
+static bool
+is_too_late(const struct job *job, const struct capabilities *capabilities, struct reply *reply)
+{
+    static const struct enhanced_code LATE = {5, 4, 7};
+    int64_t left = time_left(job);
+
+    if (job->deliver_by == 0 || !job->returned_late)
+        return false;
+    if (left <= 0)
+        local_reply(reply, 554, LATE, "the time that the mail had to be delivered in is over");
+    else if (!capabilities->deliver_by)
+        local_reply(reply, 554, LATE,
+            "the mail has to come back when it is late, and the relay does not offer DELIVERBY");
+    else if ((uint64_t)left < capabilities->least_time)
+        local_reply(reply, 554, LATE, "the mail has %" PRId64 " s left, the relay wants %" PRIu64,
+            left, capabilities->least_time);
+    else
+        return false;
+    return true;
+}
+
 /* True where the server has said already that it cannot take JOB: REPLY then says what. */
 static bool
 refused_beforehand(
@@ -178,7 +209,7 @@ refused_beforehand(
             "the mail has %" PRIu64 " octets, the relay takes %" PRIu64, job->chosen->size,
             capabilities->size_limit);
     else
-        return false;
+        return is_too_late(job, capabilities, reply);
     return true;
 }
 
@@ -242,6 +273,12 @@ step_mail(struct transaction *transaction)
         .eight_bit = job->chosen == &job->content && (job->eight_bit || job->declared_8bit),
         .smtputf8 = job->smtputf8,
         .return_part = job->return_part,
+        .auth = job->auth,
+        .by_mode = job->deliver_by == 0 ? '\0'
+                   : job->returned_late ? 'R'
+                                        : 'N',
+        .by_trace = job->traced_late,
+        .by_time = time_left(job),
         .envelope_id = job->envelope_id};
     char line[COMMAND_SIZE_MAX];
     size_t length;

@@ -92,6 +92,11 @@ fill_options(struct mail *mail, const struct message_deliver *deliver, char **at
 {
     if (deliver->envelope_id[0] != '\0')
         mail->job.envelope_id = put_text(at, deliver->envelope_id);
+    if (deliver->auth[0] != '\0')
+        mail->job.auth = put_text(at, deliver->auth);
+    mail->job.deliver_by = deliver->deliver_by;
+    mail->job.returned_late = (deliver->flags & MAIL_FLAG_BY_RETURN) != 0;
+    mail->job.traced_late = (deliver->flags & MAIL_FLAG_BY_TRACE) != 0;
     if ((deliver->flags & MAIL_FLAG_RET_FULL) != 0)
         mail->job.return_part = "FULL";
     else if ((deliver->flags & MAIL_FLAG_RET_HDRS) != 0)
@@ -142,7 +147,8 @@ mail_new(const struct message_deliver *deliver, struct error *error)
     }
     mail = memory_new(1, sizeof(*mail) + count * sizeof(struct recipient) + strlen(deliver->id) +
                              strlen(deliver->sender) + 2 + deliver->recipients.size +
-                             deliver->details.size + strlen(deliver->envelope_id) + 1);
+                             deliver->details.size + strlen(deliver->envelope_id) + 1 +
+                             strlen(deliver->auth) + 1);
     fill(mail, deliver, count);
     mail->number = deliver->job;
     mail->arrived_ns = deliver->arrived_ns;

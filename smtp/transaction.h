@@ -54,6 +54,10 @@ struct job {
     bool smtputf8; /* headers have characters outside ASCII */
     const char *return_part; /* RET and ENVID of DSN, or NULL */
     const char *envelope_id;
+    const char *auth; /* AUTH= (RFC 4954, section 5), or NULL */
+    int64_t deliver_by; /* until when it is to be there: s since 1970, 0: whenever */
+    bool returned_late; /* it goes back when it is not, */
+    bool traced_late; /* and its sender wants to know how far it came */
     void *context; /* the owner's */
 
     /* The engine's. */

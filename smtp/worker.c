@@ -277,7 +277,9 @@ on_connected(void *context)
     service_send(
         worker.qmgr, &(struct message){.type = MESSAGE_LINK_UP,
                          .link_up = {.relay = worker.link.relay,
-                             .room = capabilities.pipelining ? ROOM_PIPELINING : ROOM_PLAIN}});
+                             .room = capabilities.pipelining ? ROOM_PIPELINING : ROOM_PLAIN,
+                             .tells = (capabilities.dsn ? RELAY_TELLS_SUCCESS : 0) |
+                                      (capabilities.deliver_by ? RELAY_TELLS_TIME : 0)}});
     pump();
 }
 

@@ -263,6 +263,74 @@ def test_parameters_of_dsn_reach_a_relay_that_offers_it(mqueue, scripted_server)
         "RCPT TO:<plain@far.example.net>"]
 
 
+BY_RETURN, BY_NOTIFY, BY_TRACE = "\x02", "\x01", "\x10"
+
+
+@pytest.mark.one_identity
+def test_auth_and_deliver_by_reach_a_relay_that_offers_them(mqueue, scripted_server):
+    relay = scripted_server(extensions=["AUTH PLAIN", "DELIVERBY 60"])
+    instance = mqueue({"default": relay})
+    instance.mqueue.put("one@x.example", lines=["Aann+2Bx", f"!{chr(0x12)} 3600"])
+    instance.mqueue.put("two@x.example", lines=[f"!{BY_NOTIFY} 7200"], body="\n")
+    wait_for_names(instance, [])
+    commands = sorted(line.decode().strip() for line in relay.lines if line.startswith(b"MAIL"))
+    assert re.fullmatch(r"MAIL FROM:<foo@example.com> AUTH=ann\+2Bx BY=3[56]\d\d;RT", commands[0])
+    assert re.fullmatch(r"MAIL FROM:<foo@example.com> BY=7[12]\d\d;N", commands[1])
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("seconds, extensions", [(3600, []), (5, ["DELIVERBY"]), (30, ["DELIVERBY 60"])])
+def test_what_would_be_late_comes_back(mqueue, scripted_server, seconds, extensions):
+    relay = scripted_server(extensions=extensions)
+    instance = mqueue({"default": relay})
+    instance.mqueue.put("one@x.example", lines=[f"!{BY_RETURN} {seconds}"],
+                        created=time.time() - 10)
+    wait_for_names(instance, [])
+    [notice] = relay.mails
+    [fields] = status_of(notice)
+    assert (fields["Action"], fields["Status"]) == ("failed", "5.4.7")
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("recipient, lines, extensions, told", [
+    ("PNS:one@x.example", [], [], True), ("PNS:one@x.example", [], ["DSN"], False),
+    ("PFD:one@x.example", [], [], False), ("PFD:one@x.example", [f"!{BY_TRACE} 60"], [], True),
+    ("PFD:one@x.example", [f"!{BY_TRACE} 60"], ["DELIVERBY"], False)])
+def test_a_receipt_where_the_relay_gives_none(mqueue, scripted_server, recipient, lines, extensions,
+                                              told):
+    relay = scripted_server(extensions=extensions)
+    instance = mqueue({"default": relay})
+    instance.mqueue.put([recipient], lines=lines)
+    wait_for_names(instance, [])
+    assert len(relay.mails) == 1 + told
+    if not told:
+        return
+    notice = relay.mails[1]
+    assert notice.recipients == [ADDRESS] and sender_of(notice) == ""
+    [fields] = status_of(notice)
+    assert (fields["Final-Recipient"], fields["Action"], fields["Status"]) == (
+        "rfc822; one@x.example", "relayed", "2.0.0")
+    assert notice.subject.startswith("Return receipt")
+    assert b"\r\nbody\r\n" not in notice.content
+
+
+@pytest.mark.one_identity
+def test_recipients_as_senders_wrote_them(mqueue, scripted_server):
+    """sendmail -t stores what stood in To, names, comments and groups included."""
+    relay = scripted_server(extensions=["8BITMIME"])
+    instance = mqueue({"default": relay})
+    instance.mqueue.put(["PFD:Ann Lee <one@x.example>", "PFD:group: two@x.example",
+                         "PFD:three@x.example;", "PFD:(who) four@x.example",
+                         "PFD:<@r.example:five@x_y.example>"],
+                        sender="Ann <ann@example.org>", lines=["B8BITMIME"])
+    wait_for_names(instance, [])
+    [mail] = relay.mails
+    assert mail.sender == "ann@example.org"
+    assert mail.recipients == ["one@x.example", "two@x.example", "three@x.example",
+                               "four@x.example", "five@x_y.example"]
+    assert b"MAIL FROM:<ann@example.org> BODY=8BITMIME\r\n" in relay.lines
+
+
 def test_a_relay_without_8bitmime_gets_seven_bits(mqueue, scripted_server):
     relay = scripted_server(extensions=["SIZE 33554432"])
     instance = mqueue({"default": relay})

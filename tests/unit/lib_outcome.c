@@ -69,6 +69,7 @@ static const struct {
     {STAGE_MAIL, 552, {5, 3, 4}, OUTCOME_DROPPED},
     {STAGE_CONTENT, 552, {5, 3, 4}, OUTCOME_DROPPED},
     {STAGE_MAIL, 553, {5, 6, 7}, OUTCOME_DROPPED},
+    {STAGE_MAIL, 554, {5, 4, 7}, OUTCOME_DROPPED},
     {STAGE_DATA, 554, {5, 6, 3}, OUTCOME_DROPPED},
     /* The dot went out and nothing came back; the mail was not looked at. */
     {STAGE_UNKNOWN, 0, {0, 0, 0}, OUTCOME_DEFERRED},

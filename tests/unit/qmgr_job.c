@@ -28,7 +28,8 @@ static const struct message_verdict VERDICT = {.job = NUMBER,
     .content = -1,
     .encoded = -1,
     .account = "",
-    .envelope_id = ""};
+    .envelope_id = "",
+    .auth = ""};
 static const struct queue_settings SETTINGS = {.kind = SECTION_SPOOL};
 
 /* qmgr hears pickup and cleanup over two pipes: either half of a job may come first. */

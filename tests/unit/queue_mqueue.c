@@ -224,7 +224,7 @@ test_age(void **state)
     put_job(scene, 5 * 3600, "bs", "RPFD:a@a\nRPNF:b@b\n");
     settle(scene, take(scene, MQUEUE_TAKEN), &outcome, 1, &decision);
     assert_int_equal(decision.mention_count, 1);
-    assert_true(decision.mentions[0].delayed);
+    assert_true(decision.mentions[0].kind == MENTION_DELAYED);
     assert_non_null(strstr(get(scene, "qf" ID), "\nFbsw\n"));
     assert_non_null(
         strstr(get(scene, "qf" ID), "\nMWarning: could not send message for past 4 hours\n"));
