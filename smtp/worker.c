@@ -267,6 +267,7 @@ on_connected(void *context)
 
     (void)context;
     capabilities.pipelining = capabilities.pipelining && worker.start.settings->pipelining;
+    capabilities.login = capabilities.login && worker.start.settings->pass_auth;
     worker.connected = true;
     token_taken(&worker.token);
     worker.connected_ns = mail_clock();

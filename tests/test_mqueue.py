@@ -269,7 +269,7 @@ BY_RETURN, BY_NOTIFY, BY_TRACE = "\x02", "\x01", "\x10"
 @pytest.mark.one_identity
 def test_auth_and_deliver_by_reach_a_relay_that_offers_them(mqueue, scripted_server):
     relay = scripted_server(extensions=["AUTH PLAIN", "DELIVERBY 60"])
-    instance = mqueue({"default": relay})
+    instance = mqueue({"default": account(relay, pass_auth=True)})
     instance.mqueue.put("one@x.example", lines=["Aann+2Bx", f"!{chr(0x12)} 3600"])
     instance.mqueue.put("two@x.example", lines=[f"!{BY_NOTIFY} 7200"], body="\n")
     wait_for_names(instance, [])
