@@ -1,5 +1,6 @@
 """A PostgreSQL of our own: Debian's programs, a cluster in a temporary directory."""
 
+import contextlib
 import glob
 import os
 import pathlib
@@ -99,7 +100,8 @@ class PostgreSQL:
     def signal(self, number):
         """To all of the server's processes."""
         for each in [self.process.pid, *(each.pid for each in descendants(self.process.pid))]:
-            os.kill(each, number)
+            with contextlib.suppress(ProcessLookupError):  # backends come and go
+                os.kill(each, number)
 
     def end(self):
         if self.process is not None:

@@ -59,6 +59,7 @@ class Smailer:
         if identity.is_root:
             self.main.setdefault("spool_user", SPOOL_USER)
         self.sections = []  # more text for main.cf
+        self.wrapper = []  # a command that starts the master
         self.bases = {}
         self.process = None
         self.allowed_faults = False
@@ -173,7 +174,7 @@ class Smailer:
         assert self.process is None or self.process.poll() is not None
         # Where the tests themselves are killed, it ends as well.
         with open(self.root / "output", "ab") as output:
-            self.process = self.popen("setpriv", "--pdeathsig", "TERM", program("smailer-master"),
+            self.process = self.popen(*self.wrapper, "setpriv", "--pdeathsig", "TERM", program("smailer-master"),
                                       "-c", self.conf, *arguments, stdout=output, stderr=output)
         if wait:
             self.wait_until_ready()
