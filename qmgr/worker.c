@@ -165,8 +165,7 @@ worker_handle_link_up(struct channel *from, const struct message *message)
 static bool
 is_blameless(const struct job *job)
 {
-    return job->recalled ||
-           (job->begin_until != 0 && clock_monotonic_ms() >= job->begin_until);
+    return job->recalled || (job->begin_until != 0 && clock_monotonic_ms() >= job->begin_until);
 }
 
 /* A job that was not tried goes back to its lane, but not for ever. */
@@ -235,7 +234,8 @@ learn(struct worker *worker, const struct attempt *attempt)
     }
 }
 
-/* Until the mail is moved, or what became of its row is in the journal: a death before repeats it. */
+/* Until the mail is moved, or what became of its row is in the journal: a death before repeats it.
+ */
 static void
 keep_place(struct worker *worker, struct job *job)
 {

@@ -19,8 +19,8 @@ void record_pump(void);
 /* True where something is not in the database yet. */
 bool record_is_busy(void);
 
-/* True where the journal of an earlier process has what became of the row with KEY, and the database
- * has not. */
+/* True where the journal of an earlier process has what became of the row with KEY, and the
+ * database has not. */
 bool record_knows(const char *key);
 
 /* The keys of rows whose fate the database does not know. */

@@ -39,8 +39,8 @@
 #define INLINE OCTETS " <= 65536"
 
 /* Where $1 is the claimant, $2 is its session. A statement that a connection left behind when it
- * broke is over before the next session begins, or does nothing: each holds the session's row, which
- * the next one must change. */
+ * broke is over before the next session begins, or does nothing: each holds the session's row,
+ * which the next one must change. */
 #define ME "me AS (SELECT FROM {hosts} WHERE id = $1 AND session = $2 FOR SHARE)"
 #define IS_ME "EXISTS (SELECT FROM me)"
 
@@ -66,19 +66,19 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
         " AND " IS_ME " FOR UPDATE SKIP LOCKED),"
         " dead AS (DELETE FROM {hosts} h USING over WHERE h.id = over.id RETURNING h.id, h.host),"
         " lost AS (SELECT m.key, m.claimant FROM {own} m WHERE m.claimant IS NOT NULL"
-        " AND m.claimant <> $1 AND " IS_ME " AND (EXISTS (SELECT FROM dead d WHERE d.id = m.claimant)"
+        " AND m.claimant <> $1 AND " IS_ME
+        " AND (EXISTS (SELECT FROM dead d WHERE d.id = m.claimant)"
         " OR NOT EXISTS (SELECT FROM {hosts} h WHERE h.id = m.claimant))),"
         " freed AS (UPDATE {own} m SET claimant = NULL FROM lost l"
         " WHERE m.key = l.key AND m.claimant = l.claimant RETURNING 1)"
         " SELECT (SELECT string_agg(host, ', ') FROM dead), (SELECT count(*) FROM freed)",
 
     /* $3 keys that it has in hand: all else it does not have. */
-    [STATEMENT_RECONCILE] =
-        "WITH " ME " UPDATE {own} m SET claimant = NULL"
-        " WHERE m.claimant = $1 AND m.key <> ALL ($3::{type}[]) AND " IS_ME,
+    [STATEMENT_RECONCILE] = "WITH " ME " UPDATE {own} m SET claimant = NULL"
+                            " WHERE m.claimant = $1 AND m.key <> ALL ($3::{type}[]) AND " IS_ME,
 
-    /* $3 the sender to begin with, $4 how many rows, $5 senders to leave out. The next 32 senders in
-     * turn get an even part. */
+    /* $3 the sender to begin with, $4 how many rows, $5 senders to leave out. The next 32 senders
+     * in turn get an even part. */
     [STATEMENT_CLAIM] =
         "WITH RECURSIVE " ME ", looked(sender, n) AS ("
         "(SELECT " SENDER ", 1 FROM {table} t WHERE " WAITING " AND " SENDER " >= $3"
@@ -130,10 +130,9 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
                                  " LEFT JOIN {own} m ON m.key = t.{key} WHERE t.{key} = $1::{type}",
 
     /* $3 keys, $4 ms until they may be claimed again. */
-    [STATEMENT_RELEASE] =
-        "WITH " ME " UPDATE {own} SET claimant = NULL, not_before ="
-        " CASE WHEN $4::bigint > 0 THEN now() + $4::bigint * interval '1 ms' END"
-        " WHERE claimant = $1 AND key = ANY ($3::{type}[]) AND " IS_ME,
+    [STATEMENT_RELEASE] = "WITH " ME " UPDATE {own} SET claimant = NULL, not_before ="
+                          " CASE WHEN $4::bigint > 0 THEN now() + $4::bigint * interval '1 ms' END"
+                          " WHERE claimant = $1 AND key = ANY ($3::{type}[]) AND " IS_ME,
 
     /* $3 whether the record of what was sent stays, then arrays: $4 key, $5 status ('' leaves it),
      * $6 version, $7 attempts, $8 strikes, $9 ms to the next try, $10 stage, $11 code, $12 reason,
@@ -176,15 +175,14 @@ static const char *const TEMPLATES[STATEMENT_KINDS] = {
         " LIMIT 1000 ON CONFLICT (key) DO UPDATE SET next_try = excluded.next_try"
         " WHERE o.next_try IS NULL AND o.claimant IS NULL",
 
-    /* $1 the time that this gave the last time, or 0. The time now, in microseconds since the epoch,
-     * and ms until something is due. What became due since the last time counts, for a claim in
-     * between may have come too early for it. */
-    [STATEMENT_NEXT] =
-        "SELECT (extract(epoch FROM now()) * 1000000)::bigint, " MILLISECONDS(
-            "least((SELECT min(next_try) FROM {own} WHERE claimant IS NULL AND next_try > s.since),"
-            " (SELECT min(not_before) FROM {own} WHERE claimant IS NULL"
-            " AND not_before > s.since)) - now()")
-        " FROM (SELECT timestamptz 'epoch' + $1::bigint * interval '1 microsecond') s(since)",
+    /* $1 the time that this gave the last time, or 0. The time now, in microseconds since the
+     * epoch, and ms until something is due. What became due since the last time counts, for a claim
+     * in between may have come too early for it. */
+    [STATEMENT_NEXT] = "SELECT (extract(epoch FROM now()) * 1000000)::bigint, " MILLISECONDS(
+        "least((SELECT min(next_try) FROM {own} WHERE claimant IS NULL AND next_try > s.since),"
+        " (SELECT min(not_before) FROM {own} WHERE claimant IS NULL"
+        " AND not_before > s.since)) - now()") " FROM (SELECT timestamptz 'epoch' + $1::bigint * "
+                                               "interval '1 microsecond') s(since)",
 
     /* The time in ms since the epoch, and how many rows a run may find. */
     [STATEMENT_RUN] =

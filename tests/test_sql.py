@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness import postgresql
 from harness.process import wait_for
 from harness.smailer import account
 
@@ -66,6 +67,23 @@ def test_attempts_end(table, start_on, make_relay):
     assert re.search("given up after 3 attempts: 450 no", table.own(key, "reason"))
 
 
+def test_the_time_of_each_deferred_row_is_met(table, start_on, make_relay):
+    """Nothing is polled: each of 60 rows comes back by its own time, twice."""
+    tries = {}
+
+    def answer(stage, mail, address):
+        if stage != "rcpt":
+            return None
+        tries[address] = tries.get(address, 0) + 1
+        return "450 later" if tries[address] < 3 else None
+
+    relay = make_relay(answer, delay=0.02)
+    table.fill(60)
+    instance = start_on(table, {FOO: account(relay, connections=2)}, retry_interval="700ms")
+    table.wait_for_counts({"S": 60}, 40, instance)
+    assert set(tries.values()) == {3} and len(relay.mails) == 60
+
+
 HOSTILE = {
     "crlf in the address": (dict(address="a@example.org\r\nBcc: x@example.org"), "fld_address"),
     "crlf in the sender": (dict(sender="foo@example.com\nX: y"), "fld_sender"),
@@ -97,6 +115,25 @@ def test_a_large_row_is_sent(table, start_on, relay):
     instance = start_on(table, {FOO: relay}, log_level="info")
     table.wait_for_status(key, "S", smailer=instance)
     assert len(relay.wait(1)[0].text) == 2_200_000
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("kind, good, bad", [
+    ("timestamp", "2011-10-17 00:00:11", "infinity"),
+    ("timestamptz", "2011-10-16 22:00:11+00", "infinity"),
+    ("text", "17.10.2011 00:00:11", "yesterday"),
+    ("varchar(30)", " 17.10.2011 00:00:11 ", "31.02.2011 00:00:00"),
+])
+def test_the_time_may_be_of_several_types(database, start_on, relay, kind, good, bad):
+    """One that is none is replaced by that of the claim, and stops no mail."""
+    table = database.table(text=postgresql.TABLE.replace("fld_time    timestamp", f"fld_time {kind}"))
+    keys = [table.insert(time=value) for value in (good, bad)]
+    instance = start_on(table, {FOO: relay})
+    for key in keys:
+        table.wait_for_status(key, "S", smailer=instance)
+    assert instance.wait_for_log(rf"17\.10\.2011000011_[0-9A-F]{{16}}: recorded as S, row {keys[0]}$", "qmgr")
+    today = time.strftime(r"%d\.%m\.%Y")
+    assert instance.wait_for_log(rf"{today}\d{{6}}_[0-9A-F]{{16}}: recorded as S, row {keys[1]}$", "qmgr")
 
 
 def test_no_time_is_the_time_of_the_claim(table, start_on, relay):
@@ -224,6 +261,39 @@ def test_rows_stay_unless_the_section_says_otherwise(table, start_on, relay):
     assert table.status(keys[2]) == "S"  # smailer does not know when
 
 
+@pytest.mark.one_identity
+def test_dropped_rows_go_when_the_section_says_so(table, start_on, relay):
+    keys = [table.insert(), table.insert(address="no"), table.insert(status="D")]
+    instance = start_on(table, {FOO: relay}, section={"keep_dropped": "1s"})
+    wait_for(lambda: table.status(keys[1]) == "gone", 15, instance.tail)
+    assert table.status(keys[0]) == "S" and table.status(keys[2]) == "D"
+    assert table.own(keys[1], "key") is None
+
+
+@pytest.mark.one_identity
+def test_a_listing_tells_all_of_each_state(table, start_on, make_relay):
+    relay = make_relay(lambda stage, mail, address: "450 later" if address == "later@example.org" else None)
+    keys = {name: table.insert(address=f"{name}@example.org", topic=f"About {name}")
+            for name in ("sent", "later")}
+    keys["none"] = table.insert(address="none")
+    instance = start_on(table, {FOO: relay})
+    table.wait_for_counts({"S": 1, "d": 1, "D": 1}, smailer=instance)
+    table.database.sql("DROP TRIGGER smailer_insert ON tbl_mails")
+    keys["new"] = table.insert(address="new@example.org")
+    found = {entry["file"]: entry for entry in instance.queue("--state", "all")}
+    states = {"sent": "sent", "later": "deferred", "none": "dropped", "new": "waiting"}
+    assert {name: found[key]["state"] for name, key in keys.items()} == states
+    entry = found[keys["later"]]
+    assert entry["sid"] == entry["queue"] == "biblioteka" and entry["attempts"] == 1
+    assert entry["sender"] == FOO and entry["recipients"] == ["later@example.org"]
+    assert entry["subject"] == "About later" and entry["error"] == "450 later" and entry["next_attempt"]
+    assert "fld_address" in found[keys["none"]]["error"]
+    assert [entry["file"] for entry in instance.queue("--state", "deferred")] == [keys["later"]]
+    assert instance.queue("someone@example.com", "--state", "all") == []
+    queue, = instance.status()["queues"]
+    assert [queue[name] for name in ("waiting", "deferred", "sent", "dropped")] == [1, 1, 1, 1]
+
+
 def test_deferred_rows_of_others_are_taken_in(table, start_on, relay):
     key = table.insert(status="d")
     instance = start_on(table, {FOO: relay}, retry_interval="1s")
@@ -328,11 +398,11 @@ def test_a_read_only_database_concerns_that_queue_only(table, start_on, relay, d
 def hosts(smailer, table):
     made = []
 
-    def begin(count, relay, **settings):
+    def begin(count, relay, lease="20s"):
         for _ in range(count):
             instance = smailer({FOO: account(relay, connections=4)}, {}, started=False,
-                               log_level="info", **settings)
-            instance.sections.append(table.section(lease="5s"))
+                               log_level="info")
+            instance.sections.append(table.section(lease=lease))
             instance.configure()
             made.append(instance)
         made[0].cli_ok("--sid", "biblioteka", "init")
@@ -362,7 +432,7 @@ def test_three_hosts_send_each_mail_once(table, hosts, make_relay):
 def test_one_host_of_three_dies(table, hosts, make_relay):
     relay = make_relay(delay=0.002)
     table.fill(ROWS)
-    instances = hosts(3, relay)
+    instances = hosts(3, relay, lease="8s")
     wait_for(lambda: len(relay.mails) > ROWS // 3, 240)
     victim = instances[0]
     pids = [each.pid for each in victim.processes()]
