@@ -1,7 +1,5 @@
 """Postfix from the unpacked package: its own master and smtpd, on a temporary root. Needs root."""
 
-import email
-import email.policy
 import grp
 import os
 import pathlib
@@ -12,7 +10,8 @@ import socket
 import subprocess
 import tempfile
 
-from . import process
+from . import maildir, process
+from .installed import free_port
 
 OWNER, GROUP, MAILBOX_OWNER = "bin", "staff", "daemon"
 QUEUES = ("active bounce corrupt defer deferred flush hold incoming maildrop pid private public "
@@ -37,12 +36,6 @@ postlog   unix-dgram n - n - 1 postlogd
 """
 
 
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Postfix:
     """PACKAGE is the root of its files. Further keywords are parameters of its main.cf.
 
@@ -54,7 +47,7 @@ class Postfix:
         self.package = pathlib.Path(package)
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="smailer-postfix-"))
         self.root.chmod(0o755)
-        self.port = _free_port()
+        self.port = free_port()
         self.process = None
         self._make_directories()
         libraries = f"{self.package}/usr/lib/postfix:{self.package}/usr/lib/x86_64-linux-gnu"
@@ -134,13 +127,12 @@ class Postfix:
         return self
 
     def files(self):
-        return sorted((self.root / "mail/box/new").glob("*"), key=lambda path: path.stat().st_mtime)
+        return maildir.files(self.root / "mail/box")
 
     @property
     def mails(self):
         """What is in the maildir, as messages (X-Original-To, Delivered-To name the recipient)."""
-        return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-                for path in self.files()]
+        return maildir.read(self.root / "mail/box")
 
     def wait(self, count=1, limit=20):
         process.wait_for(lambda: len(self.files()) >= count, limit,
