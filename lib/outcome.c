@@ -7,6 +7,8 @@
 #define BEFORE_RCPT                                                                                \
     (AT(STAGE_CONNECT) | AT(STAGE_TLS) | AT(STAGE_GREETING) | AT(STAGE_EHLO) | AT(STAGE_LOGIN) |   \
         AT(STAGE_MAIL))
+/* Where what is refused may be the mail. */
+#define FROM_MAIL (AT(STAGE_MAIL) | AT(STAGE_RCPT) | AT(STAGE_DATA) | AT(STAGE_CONTENT))
 #define ANY UINT16_MAX
 
 /* Rows are tried in order; the first that fits decides. */
@@ -39,10 +41,10 @@ static const struct row {
         {OUTCOME_DEFERRED, "the connection broke, or the relay did not answer in time", {4, 4, 2}}},
     {ANYWHERE, 421, 421, ANY, ANY, {OUTCOME_DEFERRED, "the relay is busy or closing", {4, 3, 2}}},
     {ANYWHERE, 400, 499, ANY, ANY, {OUTCOME_DEFERRED, "the relay refused it for now", {4, 0, 0}}},
-    {ANYWHERE, 500, 599, 3, 4, {OUTCOME_DROPPED, "it is too large for the relay", {5, 3, 4}}},
-    {ANYWHERE, 500, 599, 4, 7,
+    {FROM_MAIL, 500, 599, 3, 4, {OUTCOME_DROPPED, "it is too large for the relay", {5, 3, 4}}},
+    {FROM_MAIL, 500, 599, 4, 7,
         {OUTCOME_DROPPED, "the time it had to be delivered in is over", {5, 4, 7}}},
-    {ANYWHERE, 500, 599, 6, ANY,
+    {FROM_MAIL, 500, 599, 6, ANY,
         {OUTCOME_DROPPED, "the relay cannot take such content", {5, 6, 0}}},
     {ANYWHERE, 530, 530, ANY, ANY,
         {OUTCOME_DEFERRED, "the relay wants a login: the account is set up wrongly", {5, 7, 0}}},

@@ -10,10 +10,8 @@ import time
 
 import pytest
 
-from harness.postfix import Postfix
 from harness.process import descendants, stays, wait_for
-from harness.scripted import (REPLIES, after, both, close, endless, garbage, hang, many_lines, nuls,
-                              reply, reset, shutting_down)
+from harness.scripted import (after, both, close, hang, raw, reply, shutting_down, stop_reading)
 from harness.smailer import account
 from harness.tls import Authority
 
@@ -196,31 +194,105 @@ def test_the_other_address_of_a_relay_is_tried(smailer, scripted_server):
 
 
 @pytest.mark.one_identity
-def test_a_worker_that_dies_while_connecting_is_not_started_over_and_over(smailer, scripted_server):
+def test_workers_that_die_while_connecting_are_not_started_over_and_over(smailer, scripted_server):
+    """Three in a row; the account is probed then."""
     server = scripted_server({"greeting": hang})
     instance = smailer({FOO: account(server)})
     instance.allowed_faults = True
     name = instance.base.drop()
-    wait_for(lambda: server.open == 1, 10, "a connection")
     parent = instance.pids("smtp")[0]
-    for each in descendants(parent):
-        os.kill(each.pid, signal.SIGSEGV)
+    for count in range(1, 4):
+        wait_for(lambda: server.connections == count and server.open == 1, 10, f"connection {count}")
+        for each in descendants(parent):
+            os.kill(each.pid, signal.SIGSEGV)
     instance.wait_for_file(instance.base, "defer", name)
-    stays(lambda: server.connections == 1, 1)
+    stays(lambda: server.connections == 3, 1)
+
+
+# What the account and the server need to come to a stage.
+WAYS = {
+    "starttls": ({"tls": "starttls"}, ["STARTTLS"]), "tls": ({"tls": "smtps"}, []),
+    "auth": ({"user": "foo", "password": "right", "plaintext_login": True}, ["AUTH PLAIN"])}
+TIMEOUTS = ("connect_timeout", "command_timeout", "data_timeout", "final_timeout")
 
 
 @pytest.mark.one_identity
 @pytest.mark.parametrize("key, stage", [
-    ("command_timeout", "greeting"), ("command_timeout", "ehlo"), ("command_timeout", "mail"),
-    ("command_timeout", "rcpt"), ("command_timeout", "data"), ("final_timeout", "content")])
+    ("command_timeout", "greeting"), ("command_timeout", "ehlo"), ("command_timeout", "starttls"),
+    ("command_timeout", "handshake"), ("connect_timeout", "tls"), ("command_timeout", "auth"),
+    ("command_timeout", "mail"), ("command_timeout", "rcpt"), ("command_timeout", "data"),
+    ("data_timeout", "reading"), ("final_timeout", "content")])
 def test_each_stage_has_its_time_out(smailer, scripted_server, key, stage):
-    server = scripted_server({stage: hang})
-    others = {other: "1h" for other in ("command_timeout", "data_timeout", "final_timeout")}
-    instance = smailer({FOO: account(server, **{**others, key: "1s"})})
+    settings, extensions = WAYS.get("starttls" if stage == "handshake" else stage, ({}, []))
+    table = {"handshake": {"starttls": both(reply("220 go ahead"), hang)}, "tls": {"greeting": hang},
+             "reading": {"reading": stop_reading}}.get(stage, {stage: hang})
+    server = scripted_server(table, extensions=["SIZE 33554432", *extensions])
+    others = {other: "1h" for other in TIMEOUTS}
+    instance = smailer({FOO: account(server, **{**settings, **others, key: "1s"})})
+    name = instance.base.drop(content="a line\n" * 2000000 if stage == "reading" else "x")
+    wait_for(lambda: server.connections, 15, "a connection")
     start = time.monotonic()
-    name = instance.base.drop()
     instance.wait_for_file(instance.base, "defer", name, 15)
-    assert 1 <= time.monotonic() - start < 6
+    assert 0.8 <= time.monotonic() - start < 6
+    assert not server.mails
+
+
+@pytest.mark.one_identity
+def test_the_connection_has_its_time_out(smailer):
+    """To a port whose queue is full, nothing is answered."""
+    with socket.socket() as port, socket.socket() as first, socket.socket() as second:
+        port.bind(("127.0.0.1", 0))
+        port.listen(0)
+        for filler in (first, second):
+            filler.setblocking(False)
+            filler.connect_ex(port.getsockname())
+        others = {other: "1h" for other in TIMEOUTS}
+        instance = smailer({FOO: {**account("127.0.0.1:%d" % port.getsockname()[1]),
+                                  **others, "connect_timeout": "1s"}})
+        start = time.monotonic()
+        name = instance.base.drop()
+        instance.wait_for_file(instance.base, "defer", name, 15)
+        assert 0.8 <= time.monotonic() - start < 6
+
+
+@pytest.mark.one_identity
+def test_an_address_outside_ascii_needs_smtputf8(smailer, relay, scripted_server):
+    without = scripted_server()
+    instance = smailer({FOO: account(relay), BAR: account(without)})
+    address = "zażółć@example.org"
+    good, plain = instance.base.drop(address=address), instance.base.drop()
+    bad = instance.base.drop(sender=BAR, address=address)
+    for name in (good, plain):
+        instance.wait_for_file(instance.base, "sent", name)
+    instance.wait_for_file(instance.base, "drop", bad)
+    assert "SMTPUTF8, which the relay does not offer" in instance.base.record("drop", bad)
+    options = {mail.recipients[0]: "SMTPUTF8" in mail.mail_options for mail in relay.mails}
+    assert options == {address: True, BOO: False} and not without.mails
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("injected", ["220 go ahead\r\n250-evil\r\n250 AUTH PLAIN\r\n",
+                                      "220 go ahead\r\n220 go ahead\r\n",
+                                      "220 go ahead\r\n235 welcome\r\n250 Ok\r\n250 Ok\r\n"])
+def test_what_came_before_tls_counts_for_nothing(smailer, scripted_server, injected):
+    """Between the two: replies behind the one to STARTTLS, in one packet."""
+    server = scripted_server({"starttls": raw(injected.encode())}, extensions=["STARTTLS"])
+    instance = smailer({FOO: account(server, tls="starttls", user="foo", password="sekret",
+                                     command_timeout="2s")})
+    name = instance.base.drop()
+    instance.wait_for_file(instance.base, "defer", name)
+    assert set(server.stages) <= {"greeting", "ehlo", "starttls", "other"}
+    assert not any(b"AUTH" in line or b"MAIL" in line for line in server.lines)
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("answer", ["502 5.5.1 no", "454 4.7.0 not now", "250 Ok"])
+def test_a_refused_starttls_is_no_reason_to_go_on(smailer, scripted_server, answer):
+    server = scripted_server({"starttls": reply(answer)}, extensions=["STARTTLS", "AUTH PLAIN"])
+    instance = smailer({FOO: account(server, tls="starttls", user="foo", password="sekret")})
+    name = instance.base.drop()
+    instance.wait_for_file(instance.base, "defer", name)
+    assert "auth" not in server.stages and "mail" not in server.stages
 
 
 @pytest.mark.one_identity
@@ -365,153 +437,3 @@ def test_one_account_in_trouble_does_not_slow_another(smailer, scripted_server, 
     disturbed = rate(instance, instance.base, second)
     assert len(over.mails) == 3
     assert disturbed > 0.5 * undisturbed, (disturbed, undisturbed)  # 0.8 on a machine that is idle
-
-
-# --- the matrix: stage by misbehaviour ---
-
-STAGES = ("greeting", "ehlo", "mail", "rcpt", "data", "reading", "content")
-REPLYING = tuple(stage for stage in STAGES if stage != "reading")
-EHLO = "250-scripted.test\n250 PIPELINING"
-
-
-def usual(stage):
-    return reply(EHLO if stage == "ehlo" else REPLIES[stage])
-
-
-def well(stage, change):
-    """CHANGE(what is usual), and the server knows that it took the mail."""
-    action = change(usual(stage))
-    action.text = usual(stage).text
-    return action
-
-
-def everywhere(outcome, stages=STAGES):
-    return {stage: outcome for stage in stages}
-
-
-# libcurl cuts what is too long in the dialogue before the first mail, and says HELO where EHLO is
-# refused.
-CUT = {"greeting": "sent", "ehlo": "sent"}
-HELO = {"ehlo": "sent"}
-# What a server does, and what becomes of the mail. "unknown": deferred, and it may have been taken.
-AFTER_THE_DOT = {"reading": "unknown", "content": "unknown"}
-MATRIX = {
-    "close": (lambda stage: close, {**everywhere("defer"), **AFTER_THE_DOT}),
-    "reset": (lambda stage: reset, {**everywhere("defer"), **AFTER_THE_DOT}),
-    "hang": (lambda stage: hang, {**everywhere("defer"), **AFTER_THE_DOT}),
-    "garbage": (lambda stage: both(garbage, close), {**everywhere("defer"), **AFTER_THE_DOT}),
-    "nuls": (lambda stage: both(nuls, close), {**everywhere("defer"), **AFTER_THE_DOT}),
-    "endless": (lambda stage: endless, {**everywhere("defer"), **AFTER_THE_DOT, **CUT}),
-    "many-lines": (lambda stage: many_lines, {**everywhere("defer"), **AFTER_THE_DOT}),
-    "421": (lambda stage: shutting_down, everywhere("defer", REPLYING)),
-    "450": (lambda stage: reply("450 4.2.0 later"), {**everywhere("defer", REPLYING), **HELO}),
-    "550": (lambda stage: reply("550 5.0.0 no"),
-            {**everywhere("defer", REPLYING), **everywhere("drop", ("rcpt", "data", "content")), **HELO}),
-    "550-by-policy": (lambda stage: reply("550 5.7.1 not you"),
-                      {**everywhere("defer", REPLYING), **HELO}),
-    "552-too-large": (lambda stage: reply("552 5.3.4 too large"),
-                      everywhere("drop", ("mail", "rcpt", "data", "content"))),
-    "late": (lambda stage: well(stage, lambda action: after(0.5, action)), everywhere("sent", REPLYING)),
-    "many-words": (lambda stage: reply("\n".join(["250-a line"] * 50 + ["250 the end"])),
-                   everywhere("sent", ("mail", "rcpt", "content"))),
-    "superfluous": (lambda stage: well(stage, lambda action: both(action, action)),
-                    {**everywhere("defer", ("mail", "rcpt")), "content": "sent"}),
-}
-
-
-def check_cell(instance, server, name, expected):
-    """The mail is where it should be, once, and was at the relay as often as is known."""
-    base, place = instance.base, "defer" if expected == "unknown" else expected
-    instance.wait_for_file(base, place, name, 30)
-    taken = sum(bool(mail.content) for mail in server.mails)  # not for a lone dot
-    if expected == "unknown":
-        assert "unknown whether it was taken" in base.record("defer", name)
-        assert taken <= 1
-    else:
-        assert taken == (expected == "sent"), f"taken {taken} times"
-
-
-@pytest.mark.one_identity
-@pytest.mark.parametrize("pipelining", [True, False], ids=["pipelining", "plain"])
-@pytest.mark.parametrize("misbehaviour", MATRIX)
-def test_every_stage_by_every_misbehaviour(smailer, scripted_server, misbehaviour, pipelining):
-    make, outcomes = MATRIX[misbehaviour]
-    servers = {stage: scripted_server({stage: make(stage)}, pipelining=pipelining)
-               for stage in outcomes}
-    times = {key: "1s" for key in ("command_timeout", "data_timeout", "final_timeout")}
-    instance = smailer({f"{stage}@example.com": account(server, connections=1, **times)
-                        for stage, server in servers.items()}, retry_interval="1h")
-    names = {stage: instance.base.drop(f"{stage}.xml", sender=f"{stage}@example.com")
-             for stage in outcomes}
-    for stage, expected in outcomes.items():
-        check_cell(instance, servers[stage], names[stage], expected)
-    assert not instance.base.files("")
-
-
-# --- a real server: Postfix ---
-
-@pytest.fixture
-def postfix(unpacked):
-    if os.geteuid() != 0:
-        pytest.skip("Postfix's programs want root")
-    made = []
-
-    def make(**parameters):
-        made.append(Postfix(unpacked("postfix"), **parameters))
-        return made[-1].up()
-
-    yield make
-    for each in made:
-        each.end()
-
-
-@pytest.mark.one_identity
-@pytest.mark.parametrize("pipelining", [True, False])
-def test_postfix_takes_every_mail_once(smailer, postfix, pipelining):
-    server = postfix()
-    instance = smailer({FOO: account(server, connections=4, mails_per_connection=30,
-                                     pipelining=pipelining)}, log_level="info")
-    for number in range(300):
-        instance.base.drop(f"{number}.xml", topic=f"mail {number}")
-    instance.wait_for_count(instance.base, "sent", 300, 40)
-    subjects = sorted(mail["Subject"] for mail in server.wait(300, 60))
-    assert subjects == sorted(f"mail {number}" for number in range(300))
-    assert "improper command pipelining" not in server.log()
-    assert not re.search("lost connection after (?!CONNECT)", server.log())  # that is the harness
-
-
-@pytest.mark.one_identity
-def test_postfix_refuses_size_and_recipient(smailer, postfix):
-    server = postfix(message_size_limit="20000",
-                     smtpd_recipient_restrictions="check_recipient_access inline:{"
-                     "{no@example.org = 550 5.1.1 no such mailbox} {later@example.org = DEFER}}, "
-                     "permit_mynetworks, reject")
-    instance = smailer({FOO: account(server, connections=1)})
-    base = instance.base
-    large = base.drop("large.xml", content="x" * 40000)
-    refused = base.drop("refused.xml", address="no@example.org")
-    later = base.drop("later.xml", address="later@example.org")
-    good = base.drop("good.xml")
-    for name, state in ((large, "drop"), (refused, "drop"), (later, "defer"), (good, "sent")):
-        instance.wait_for_file(base, state, name)
-    assert "(not sent)" in base.record("drop", large)
-    assert "no such mailbox" in base.record("drop", refused)
-    assert "450 4.7.1" in base.record("defer", later)
-    assert len(server.wait(1)) == 1
-
-
-@pytest.mark.one_identity
-def test_postfix_with_starttls_is_checked(smailer, postfix, authority, directory):
-    certificate = authority.certificate()
-    server = postfix(smtpd_tls_security_level="encrypt", smtpd_tls_cert_file=certificate.chain,
-                     smtpd_tls_key_file=certificate.key, smtpd_tls_loglevel="1")
-    other = Authority(directory / "other")
-    keys = {"tls": "starttls"}
-    instance = smailer({FOO: account(server, ca_file=str(authority.file), **keys),
-                        BAR: account(server, ca_file=str(other.file), **keys)})
-    names = [instance.base.drop(f"{number}.xml", sender=FOO) for number in range(20)]
-    bad = instance.base.drop(sender=BAR)
-    instance.wait_for_file(instance.base, "defer", bad)
-    instance.wait_for_count(instance.base, "sent", len(names))
-    assert len(server.wait(20)) == 20
-    assert "TLS connection established" in server.log()

@@ -11,6 +11,7 @@ from harness.exim import Exim
 from harness.postfix import Postfix
 from harness.process import stays, wait_for
 from harness.smailer import account
+from harness.tls import Authority
 
 FOO, BAR = "foo@example.com", "bar@example.com"
 
@@ -33,9 +34,66 @@ def start(unpacked):
         each.end()
 
 
-# --- Postfix, with SASL ---
+# --- Postfix ---
 
-USERS, TOKENS = {"foo": "right"}, {"good": "foo"}
+@pytest.mark.one_identity
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_postfix_takes_every_mail_once(smailer, start, pipelining):
+    server = start(Postfix, "postfix")
+    instance = smailer({FOO: account(server, connections=4, mails_per_connection=30,
+                                     pipelining=pipelining)}, log_level="info")
+    for number in range(300):
+        instance.base.drop(f"{number}.xml", topic=f"mail {number}")
+    instance.wait_for_count(instance.base, "sent", 300, 40)
+    subjects = sorted(mail["Subject"] for mail in server.wait(300, 60))
+    assert subjects == sorted(f"mail {number}" for number in range(300))
+    assert "improper command pipelining" not in server.log()
+    assert not re.search("lost connection after (?!CONNECT)", server.log())  # that is the harness
+
+
+@pytest.mark.one_identity
+def test_postfix_refuses_size_and_recipient(smailer, start):
+    server = start(Postfix, "postfix", message_size_limit="20000",
+                   smtpd_recipient_restrictions="check_recipient_access inline:{"
+                   "{no@example.org = 550 5.1.1 no such mailbox} {later@example.org = DEFER}}, "
+                   "permit_mynetworks, reject")
+    instance = smailer({FOO: account(server, connections=1)})
+    base = instance.base
+    large = base.drop("large.xml", content="x" * 40000)
+    refused = base.drop("refused.xml", address="no@example.org")
+    later = base.drop("later.xml", address="later@example.org")
+    good = base.drop("good.xml")
+    for name, state in ((large, "drop"), (refused, "drop"), (later, "defer"), (good, "sent")):
+        instance.wait_for_file(base, state, name)
+    assert "(not sent)" in base.record("drop", large)
+    assert "no such mailbox" in base.record("drop", refused)
+    assert "450 4.7.1" in base.record("defer", later)
+    assert len(server.wait(1)) == 1
+
+
+@pytest.mark.one_identity
+def test_postfix_with_starttls_is_checked(smailer, start, authority, directory):
+    certificate = authority.certificate()
+    server = start(Postfix, "postfix", smtpd_tls_security_level="encrypt",
+                   smtpd_tls_cert_file=certificate.chain, smtpd_tls_key_file=certificate.key,
+                   smtpd_tls_loglevel="1")
+    other = Authority(directory / "other")
+    keys = {"tls": "starttls"}
+    instance = smailer({FOO: account(server, ca_file=str(authority.file), **keys),
+                        BAR: account(server, ca_file=str(other.file), **keys)})
+    names = [instance.base.drop(f"{number}.xml", sender=FOO) for number in range(20)]
+    bad = instance.base.drop(sender=BAR)
+    instance.wait_for_file(instance.base, "defer", bad)
+    instance.wait_for_count(instance.base, "sent", len(names))
+    assert len(server.wait(20)) == 20
+    assert "TLS connection established" in server.log()
+
+
+# --- Postfix, with Dovecot's logins ---
+
+# Longer than a command may be: the login takes two steps.
+GOOD, BAD = "good" * 700, "bad" * 700
+USERS, TOKENS = {"foo": "right"}, {GOOD: "foo"}
 
 
 @pytest.fixture
@@ -58,8 +116,9 @@ def by_login(server, authority, directory, **settings):
     """The settings of an account that gives a token or, with auth for one, a password."""
     settings = {"user": "foo", "ca_file": str(authority.file), **settings}
     if "token" in settings:
-        command = directory / f"token-{settings.pop('token')}"
-        command.write_text(f"#!/bin/sh\necho {command.name.partition('-')[2]}\n")
+        token = settings.pop("token")
+        command = directory / f"get-{token[:4]}"
+        command.write_text(f"#!/bin/sh\necho {token}\n")
         command.chmod(0o755)
         settings["token_command"] = [str(command)]
     return account(server, **settings)
@@ -75,7 +134,7 @@ LOGINS = {"plain": "PLAIN", "login": "LOGIN", "cram-md5": "CRAM-MD5", "auto": "C
 
 @pytest.mark.one_identity
 def test_postfix_takes_every_login(smailer, postfix, authority, directory):
-    secrets = {auth: {"token": "good"} if "oauth" in auth else {"password": "right"} for auth in LOGINS}
+    secrets = {auth: {"token": GOOD} if "oauth" in auth else {"password": "right"} for auth in LOGINS}
     instance = smailer({f"{auth}@example.com": by_login(postfix, authority, directory, auth=auth,
                                                         **secret) for auth, secret in secrets.items()})
     for auth in LOGINS:
@@ -91,7 +150,7 @@ def test_postfix_takes_every_login(smailer, postfix, authority, directory):
 @pytest.mark.one_identity
 @pytest.mark.parametrize("auth", ["plain", "login", "cram-md5", "xoauth2", "oauthbearer"])
 def test_postfix_refuses_a_login_and_is_not_hammered(smailer, postfix, authority, directory, auth):
-    secret = {"token": "bad"} if "oauth" in auth else {"password": "wrong"}
+    secret = {"token": BAD} if "oauth" in auth else {"password": "wrong"}
     instance = smailer({FOO: by_login(postfix, authority, directory, auth=auth, connections=1, **secret),
                         BAR: by_login(postfix, authority, directory, password="right")},
                        probe_interval="1s", retry_interval="1h")

@@ -56,6 +56,12 @@ async def hang(session):
     await asyncio.Event().wait()
 
 
+async def stop_reading(session):
+    """Until its buffers are full, the client sees nothing of it."""
+    session.writer.transport.pause_reading()
+    await hang(session)
+
+
 async def reset(session):
     """RST instead of FIN."""
     raw_socket = session.writer.get_extra_info("socket")
@@ -97,6 +103,7 @@ def hanging_in_turn(stages):
 
 
 garbage = raw(bytes(range(128, 256)) + b"\x1b[2J\r\n")
+half = raw(b"250 2.0")
 nuls = raw(b"2\x0050 \0Ok\0\r\n")
 endless = raw(b"250 " + b"x" * 65536 + b"\r\n")  # 64 KB in a line
 many_lines = raw(b"250-more\r\n" * 8000 + b"250 end\r\n")

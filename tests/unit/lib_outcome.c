@@ -77,6 +77,9 @@ static const struct {
     {STAGE_UNKNOWN, 550, {5, 1, 1}, OUTCOME_DEFERRED},
     {STAGE_UNTRIED, 0, {0, 0, 0}, OUTCOME_DEFERRED},
     {STAGE_UNTRIED, 552, {5, 3, 4}, OUTCOME_DEFERRED},
+    {STAGE_GREETING, 554, {5, 3, 4}, OUTCOME_DEFERRED},
+    {STAGE_LOGIN, 552, {5, 3, 4}, OUTCOME_DEFERRED},
+    {STAGE_EHLO, 550, {5, 6, 7}, OUTCOME_DEFERRED},
     /* What makes no sense never loses a mail, nor claims that it arrived. */
     {STAGE_MAIL, 250, {2, 0, 0}, OUTCOME_DEFERRED},
     {STAGE_DATA, 250, {2, 0, 0}, OUTCOME_DEFERRED},
