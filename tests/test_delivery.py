@@ -60,6 +60,17 @@ def test_an_idle_connection_is_kept_as_long_as_it_should(smailer, make_relay):
 
 
 @pytest.mark.one_identity
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_connection_is_renewed_after_so_many_mails(smailer, scripted_server, pipelining):
+    server = scripted_server(pipelining=pipelining)
+    instance = smailer({FOO: account(server, connections=1, mails_per_connection=3)})
+    names = instance.base.drop_many(10)
+    instance.wait_for_count(instance.base, "sent", len(names))
+    assert (len(server.mails), server.connections) == (10, 4)
+    wait_for(lambda: server.stages.count("quit") >= 3, 5, "QUIT at each one's end")
+
+
+@pytest.mark.one_identity
 def test_mails_over_the_quota_of_a_minute_wait_and_are_not_attempts(smailer, relay):
     instance = smailer({FOO: account(relay, mails_per_minute=5)})
     instance.base.drop_many(40)

@@ -255,6 +255,14 @@ def test_the_parent_may_die_while_a_token_is_awaited(smailer, make_relay, comman
     instance.wait_for_file(instance.base, "sent", name)
 
 
+def test_a_run_without_a_daemon_gets_tokens_too(smailer, make_relay, command):
+    relay = by_token(make_relay, 1)
+    instance = smailer({FOO: command.account(relay)}, started=False)
+    name = instance.base.drop()
+    instance.cli_ok("send")
+    assert instance.base.where(name) == ["sent"] and relay.logins == [("foo", True)]
+
+
 def test_a_test_mail_says_what_is_wrong_with_the_command(smailer, make_relay, command):
     relay = by_token(make_relay, 1)
     command.does("echo 'ask the administrator' >&2; exit 5")
@@ -278,15 +286,17 @@ def memory_of(pid):
                     pass
 
 
-@pytest.mark.parametrize("way", ["token", "password"])
+@pytest.mark.parametrize("way", ["lines", "json", "password"])
 def test_a_secret_is_nowhere_but_in_the_worker(smailer, make_relay, command, identity, way):
     """Not in the others' memory, the processes' command lines and environments, the logs, the disk."""
     if os.geteuid() != 0:
         pytest.skip("only root may look into other processes")
     secret = SECRET + "1"
-    relay = by_token(make_relay, 1) if way == "token" else make_relay(users={"foo": secret})
-    settings = command.account(relay) if way == "token" else account(
+    relay = by_token(make_relay, 1) if way != "password" else make_relay(users={"foo": secret})
+    settings = command.account(relay) if way != "password" else account(
         relay, user="foo", password_file="secrets/foo")
+    if way == "json":
+        command.gives(json.dumps({"access_token": secret, "expires_in": 3599, "id_token": "x" * 3000}))
     instance = smailer({FOO: settings}, started=False)
     instance.write_conf("secrets/foo", secret + "\n")
     instance.start()
