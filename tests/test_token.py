@@ -293,8 +293,8 @@ def test_a_secret_is_nowhere_but_in_the_worker(smailer, make_relay, command, ide
         pytest.skip("only root may look into other processes")
     secret = SECRET + "1"
     relay = by_token(make_relay, 1) if way != "password" else make_relay(users={"foo": secret})
-    settings = command.account(relay) if way != "password" else account(
-        relay, user="foo", password_file="secrets/foo")
+    settings = command.account(relay, idle="1h") if way != "password" else account(
+        relay, user="foo", password_file="secrets/foo", idle="1h")
     if way == "json":
         command.gives(json.dumps({"access_token": secret, "expires_in": 3599, "id_token": "x" * 3000}))
     instance = smailer({FOO: settings}, started=False)
