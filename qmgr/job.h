@@ -83,6 +83,7 @@ struct job {
     struct mqueue_outcome *outcomes; /* of recipients so far */
     size_t outcome_count;
     size_t told; /* of them, those that a relay was asked about */
+    bool handed_over; /* the relay took it for somebody, or may have */
     int status; /* what a run of sendmail's ends with because of it (sysexits.h) */
     uint32_t recorded_for; /* the worker whose place it keeps until it is recorded; 0: none */
     uint32_t returns; /* how often a connection broke before it was tried */

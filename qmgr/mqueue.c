@@ -253,6 +253,7 @@ mqueue_note_result(
         said.status = mqueue_status((enum stage)result->stage, result->code);
     set(job, line_of(job, result->recipient), &said);
     job->told++;
+    job->handed_over |= said.outcome == OUTCOME_SENT || result->stage == STAGE_UNKNOWN;
     return result->last != 0;
 }
 

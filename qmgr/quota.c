@@ -104,3 +104,25 @@ quota_recall(struct quota *quota, int64_t hour, uint32_t count, int64_t wall)
     if (hour <= quota->hour && hour > quota->hour - QUOTA_HOURS)
         *part(quota->hours, QUOTA_HOURS, hour) += count;
 }
+
+/* What is counted for HOUR. */
+static int64_t
+count_of(const struct quota *quota, int64_t hour)
+{
+    if (hour > quota->hour || hour <= quota->hour - QUOTA_HOURS)
+        return 0;
+    return quota->hours[(uint64_t)hour % QUOTA_HOURS];
+}
+
+void
+quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs, int64_t wall)
+{
+    turn(quota->hours, QUOTA_HOURS, &quota->hour, wall / HOUR_MS);
+    for (int64_t hour = quota->hour - QUOTA_HOURS + 1; hour <= quota->hour; hour++) {
+        int64_t own = count_of(quota, hour) - count_of(seen, hour);
+        int64_t all = count_of(theirs, hour) + own;
+
+        *part(quota->hours, QUOTA_HOURS, hour) = all > 0 ? (uint32_t)all : 0;
+    }
+    *seen = *quota;
+}

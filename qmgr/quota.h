@@ -51,6 +51,10 @@ struct quota_moment quota_begin(struct quota *quota, int64_t wall, int64_t stead
 void quota_end(struct quota *quota, const struct quota_limits *limits, struct quota_moment moment,
     bool handed_over, int64_t steady);
 
+/* Adds to QUOTA what others have begun since QUOTA was SEEN: THEIRS is what is written down for all
+ * of them. SEEN becomes QUOTA as it is now, which is what is to be written down. */
+void quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs, int64_t wall);
+
 /* Takes over what was written down: COUNT mails in HOUR. What is too old, or still to come, is
  * passed over. */
 void quota_recall(struct quota *quota, int64_t hour, uint32_t count, int64_t wall);

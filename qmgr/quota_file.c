@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,10 @@
 static struct {
     char *path; /* of the directory; NULL: none */
     int directory;
+    ino_t written; /* the file as this process left it; another one is another program's */
+    struct quota *seen; /* of each account, as it was written down or read last */
+    struct quota *theirs; /* and as the file has it; hour 0: it says nothing of it */
+    uint32_t count;
     bool failing; /* writing does: said once */
 } file = {.directory = -1};
 
@@ -95,12 +100,13 @@ read_line(char *line)
             !take_number(&text, UINT32_MAX / 64, &count))
             return false;
         if (account != NULL)
-            quota_recall(&account->quota, hour, (uint32_t)count, clock_now_ms());
+            quota_recall(&file.theirs[account->number], hour, (uint32_t)count, clock_now_ms());
     }
     return true;
 }
 
-static void
+/* False where not everything could be understood. */
+static bool
 read_stream(FILE *stream)
 {
     char line[LINE_SIZE];
@@ -117,29 +123,57 @@ read_stream(FILE *stream)
         log_warn("%s/" NAME " is damaged: what it says of mails_per_day is used as far as it can "
                  "be understood",
             file.path);
+    return right && ferror(stream) == 0;
+}
+
+/* Fills in what the file says; false where it is damaged. */
+static bool
+read_file(void)
+{
+    int descriptor = openat(file.directory, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    FILE *stream;
+    bool is_whole;
+
+    memset(file.theirs, 0, file.count * sizeof(*file.theirs));
+    if (descriptor < 0) {
+        if (errno != ENOENT)
+            log_warn("open %s/" NAME ": %s", file.path, strerror(errno));
+        return errno == ENOENT;
+    }
+    stream = fdopen(descriptor, "r");
+    if (stream == NULL) {
+        close(descriptor);
+        return false;
+    }
+    is_whole = read_stream(stream);
+    fclose(stream);
+    return is_whole;
+}
+
+/* What the file does not know any more, this process still does. */
+static void
+merge(void)
+{
+    struct account *account;
+
+    for (uint32_t i = 0; (account = accounts_get(i)) != NULL && i < file.count; i++) {
+        if (file.theirs[i].hour == 0)
+            file.theirs[i] = file.seen[i];
+        quota_merge(&account->quota, &file.seen[i], &file.theirs[i], clock_now_ms());
+    }
 }
 
 void
 quota_file_read(void)
 {
-    int descriptor;
-    FILE *stream;
-
     if (file.directory < 0)
         return;
-    descriptor = openat(file.directory, NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (descriptor < 0) {
-        if (errno != ENOENT)
-            log_warn("open %s/" NAME ": %s", file.path, strerror(errno));
-        return;
-    }
-    stream = fdopen(descriptor, "r");
-    if (stream == NULL) {
-        close(descriptor);
-        return;
-    }
-    read_stream(stream);
-    fclose(stream);
+    while (accounts_get(file.count) != NULL)
+        file.count++;
+    file.seen = memory_new(file.count, sizeof(*file.seen));
+    file.theirs = memory_new(file.count, sizeof(*file.theirs));
+    read_file();
+    merge();
 }
 
 static void
@@ -198,19 +232,61 @@ take_changes(void)
     return changed;
 }
 
+/* True where another program has written since this one did. */
+static bool
+is_anothers(void)
+{
+    struct stat status;
+
+    return fstatat(file.directory, NAME, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           status.st_ino != file.written;
+}
+
+/* Takes in what others have counted, and writes down what all have. */
+static bool
+exchange(struct error *error)
+{
+    struct stat status;
+    bool done;
+
+    if (flock(file.directory, LOCK_EX) != 0)
+        return error_errno(error, "lock %s", file.path);
+    /* Of a damaged one, what this process knows is better. */
+    if (!read_file())
+        memset(file.theirs, 0, file.count * sizeof(*file.theirs));
+    merge();
+    done = write_new(error);
+    if (done && fstatat(file.directory, NAME, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        file.written = status.st_ino;
+    flock(file.directory, LOCK_UN);
+    return done;
+}
+
 /* Not synced: a program that dies loses nothing by that, and a power cut the last counts. */
-void
-quota_file_write(void)
+static void
+bring_together(void)
 {
     struct error error;
 
-    if (file.directory < 0 || !take_changes())
-        return;
-    if (write_new(&error)) {
+    if (exchange(&error)) {
         file.failing = false;
         return;
     }
     if (!file.failing)
         log_error("%s: mails_per_day may start anew with a restart", error.text);
     file.failing = true;
+}
+
+void
+quota_file_write(void)
+{
+    if (file.directory >= 0 && take_changes())
+        bring_together();
+}
+
+void
+quota_file_look(void)
+{
+    if (file.directory >= 0 && is_anothers())
+        bring_together();
 }

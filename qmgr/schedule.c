@@ -420,6 +420,7 @@ on_soon(evutil_socket_t descriptor, short what, void *context)
     if (schedule.draining) {
         release_all(); /* what a connection that broke gave back */
     } else {
+        quota_file_look();
         serve_all();
         parking_refill();
     }
@@ -437,7 +438,8 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
     parking_shorten();
     workers_recall();
     workers_stop_idle(schedule.draining);
-    if (clock_monotonic_ms() - schedule.written_at >= WRITE_MS) {
+    /* Programs that run beside a master tell it at once what they have used up. */
+    if (service_on_demand() || clock_monotonic_ms() - schedule.written_at >= WRITE_MS) {
         quota_file_write();
         schedule.written_at = clock_monotonic_ms();
     };

@@ -174,7 +174,7 @@ give_back(struct job *job, const struct attempt *attempt)
 {
     struct account *account = job->worker->account;
 
-    take_back(job, false);
+    take_back(job, job->handed_over);
     if (job->base == NULL)
         trial_end(job, attempt);
     else if (job->told > 0)
@@ -253,6 +253,24 @@ worker_note_recorded(struct job *job)
         worker->unrecorded--;
 }
 
+/* The relay has said what it has to say of JOB, ATTEMPT at last. */
+static void
+end_delivery(struct worker *worker, struct job *job, const struct attempt *attempt)
+{
+    learn(worker, attempt);
+    account_note_time(worker->account, clock_monotonic_ms() - worker->head_since);
+    take_back(job, job->handed_over || was_taken(attempt));
+    if (job->base == NULL) {
+        trial_end(job, attempt);
+        return;
+    }
+    keep_place(worker, job);
+    if (job->told > 0)
+        mqueue_finish(job);
+    else
+        finish_attempt(job, attempt);
+}
+
 void
 worker_handle_result(struct channel *from, const struct message *message)
 {
@@ -274,19 +292,10 @@ worker_handle_result(struct channel *from, const struct message *message)
     show_result(worker, job, result);
     if (base_is_mqueue(job->base) && !mqueue_note_result(job, result, worker))
         return;
-    if (attempt.stage == STAGE_UNTRIED || job->told > 0) {
+    if (attempt.stage == STAGE_UNTRIED)
         give_back(job, &attempt);
-    } else {
-        learn(worker, &attempt);
-        account_note_time(worker->account, clock_monotonic_ms() - worker->head_since);
-        take_back(job, was_taken(&attempt));
-        if (job->base == NULL) {
-            trial_end(job, &attempt);
-        } else {
-            keep_place(worker, job);
-            finish_attempt(job, &attempt);
-        }
-    }
+    else
+        end_delivery(worker, job, &attempt);
     schedule_soon();
 }
 

@@ -137,6 +137,18 @@ def test_case(mqueue, relay, name):
 
 
 @pytest.mark.one_identity
+def test_a_large_body(mqueue, relay):
+    lines = [f"{number:08} " + "." * (number % 70) for number in range(25000)]
+    body = "\n".join(lines) + "\n"
+    assert len(body) > 1 << 20
+    instance = mqueue({"default": relay})
+    instance.mqueue.put("bob@far.example.net", body=body)
+    [mail] = relay.wait(1)
+    assert mail.content == b"Subject: test\r\n\r\n" + body.replace("\n", "\r\n").encode()
+    wait_for_names(instance, [])
+
+
+@pytest.mark.one_identity
 def test_jobs_go_by_their_priority(mqueue, relay):
     instance = mqueue({"default": account(relay, connections=1)}, started=False)
     instance.mqueue.put_case(Case("x02-order"))

@@ -1,6 +1,7 @@
 """sendmail and mailq: what administrators and programs call, and what they see."""
 
 import fcntl
+import functools
 import os
 import pathlib
 import pwd
@@ -253,6 +254,30 @@ def test_a_queue_moved_aside(sendmail, relay, started):
     moved.rmdir()
 
 
+@pytest.mark.one_identity
+def test_a_queue_moved_aside_and_the_quota_of_the_day(sendmail, relay):
+    """What is sent from it counts for the master that runs, and the other way round."""
+    command = sendmail({"default": account(relay, mails_per_day=4)})
+    moved = command.instance.root / "omqueue"
+    for number in range(5):
+        command.mqueue.put(f"moved{number}@far.example.net")
+    command.mqueue.directory.rename(moved)
+    command.mqueue.directory.mkdir(mode=0o700)
+    command.instance.identity.give(command.mqueue.directory)
+    command.instance.start()
+    for number in range(2):
+        command.mqueue.put(f"here{number}@far.example.net")
+    quotas = command.instance.root / "state/qmgr/quotas"
+    wait_for(lambda: quotas.exists() and re.search(r"default\t\d+ 2 ", quotas.read_text()), 20,
+             "two mails in the file of quotas")
+    command(f"-oQ{moved}", "-qf")
+    assert len(relay.wait(4)) == 4
+    assert len(list(moved.glob("qf*"))) == 3
+    command.mqueue.put("here2@far.example.net")
+    wait_for(lambda: command.instance.status()["queues"][0]["parked"] == 1, 20, "a mail that waits")
+    assert len(relay.mails) == 4
+
+
 @pytest.mark.parametrize("words, output", [
     (["-q15x"], "Invalid time unit `x'\n"), (["-q15M"], "Invalid time unit `M'\n"),
     (["-q-5m"], "Invalid -q value\n"), (["-bd", "-q5y"], "550 Invalid time unit `y'\n"),
@@ -281,6 +306,24 @@ def test_the_daemon_and_its_interval(sendmail, relay, words, seconds):
         "The sendmail subsystem is already active. Multiple instances are not supported.\n")
     command.mqueue.put("bob@far.example.net")
     relay.wait(1)
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("name", ["usr/lib/sendmail", "usr/sbin/sendmail"])
+def test_the_names_that_the_guide_calls_it_by(sendmail, relay, directory, name):
+    """The guide: /usr/lib/sendmail -bd -q15, /usr/sbin/sendmail -q."""
+    link = directory / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(program("sendmail"))
+    command = sendmail(relay)
+    run = functools.partial(command.instance.run, link, "-C", command.instance.conf)
+    command.mqueue.put("bob@far.example.net")
+    assert "(1 request)" in run("-bp").stdout
+    assert run("-q", "-v").returncode == 0 and command.mqueue.names() == []
+    assert run("-bd", "-q15").returncode == 0
+    assert "already active" in run("-bd", "-q15").stderr
+    command.mqueue.put("bob@far.example.net")
+    assert len(relay.wait(2)) == 2
 
 
 # Messages

@@ -130,6 +130,40 @@ a_clock_that_is_set_back_frees_nothing_at_once(void **state)
     assert_int_equal(quota_room(&quota, &limits, WALL - 8760 * HOUR, 0), 1);
 }
 
+/* Two programs with one file: what either begins counts for both, once. */
+static void
+what_others_begin_counts(void **state)
+{
+    const struct quota_limits limits = {.per_day = 10};
+    struct quota ours = {0};
+    struct quota others = {0};
+    struct quota seen[2] = {{0}};
+    struct quota file = {0};
+    struct quota_moment moment;
+
+    (void)state;
+    quota_recall(&file, WALL / HOUR - 3, 2, WALL);
+    quota_merge(&ours, &seen[0], &file, WALL);
+    quota_merge(&others, &seen[1], &file, WALL);
+    assert_int_equal(quota_left(&ours, &limits, WALL, 0), 8);
+    quota_begin(&ours, WALL, 0);
+    moment = quota_begin(&ours, WALL, 0);
+    quota_begin(&others, WALL, 0);
+    quota_merge(&ours, &seen[0], &file, WALL);
+    file = ours;
+    quota_merge(&others, &seen[1], &file, WALL);
+    file = others;
+    quota_merge(&ours, &seen[0], &file, WALL);
+    assert_int_equal(quota_left(&ours, &limits, WALL, 0), 5);
+    assert_int_equal(quota_left(&others, &limits, WALL, 0), 5);
+    /* It was not handed over after all, an hour later. */
+    quota_end(&ours, &limits, moment, false, 0);
+    quota_merge(&ours, &seen[0], &file, WALL + HOUR);
+    file = ours;
+    quota_merge(&others, &seen[1], &file, WALL + HOUR);
+    assert_int_equal(quota_left(&others, &limits, WALL + HOUR, 0), 6);
+}
+
 int
 main(void)
 {
@@ -140,6 +174,7 @@ main(void)
         cmocka_unit_test(what_was_refused_does_not_count),
         cmocka_unit_test(the_pause_is_between_end_and_beginning),
         cmocka_unit_test(what_was_written_down_counts),
+        cmocka_unit_test(what_others_begin_counts),
         cmocka_unit_test(a_clock_that_is_set_back_frees_nothing_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
