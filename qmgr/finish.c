@@ -292,7 +292,8 @@ finish_hear(void)
 {
     struct commit *commit;
 
-    while ((commit = committer_collect(finish.committer)) != NULL) {
+    /* Drained, the schedule ticks on until master ends it. */
+    while (finish.committer != NULL && (commit = committer_collect(finish.committer)) != NULL) {
         if (commit->kind == COMMIT_OPEN) {
             opening_end(commit->context, commit);
             free(commit);
