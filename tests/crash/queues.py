@@ -96,7 +96,8 @@ class Spool(Queue):
         return [name] if name in names else []
 
     def leftovers(self):
-        return self.base.leftovers()
+        """A record that was never finished is swept when it is a minute old."""
+        return [path for path in self.base.leftovers() if "/.state/" not in f"/{path}"]
 
     def forget(self, names):
         for state in ("sent", "drop"):
