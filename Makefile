@@ -66,7 +66,7 @@ LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
-.PHONY: all clean unit unit-programs check crash demo bench asan fuzz fuzzers fuzz-programs tidy format users install
+.PHONY: all clean unit unit-programs clock-programs check crash demo bench asan fuzz fuzzers fuzz-programs tidy format users install
 all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -110,7 +110,7 @@ unit: $(UNIT_TESTS)
 PARALLEL = $(MAKE) --no-print-directory -j$(shell nproc)
 check:
 	@tests/install-dependencies all
-	@$(PARALLEL) all unit-programs
+	@$(PARALLEL) all unit-programs clock-programs
 	@tests/run --build $(O)
 demo:
 	@tests/install-dependencies demo
@@ -123,12 +123,25 @@ bench:
 	@$(PARALLEL) all
 	@tests/bench/run --build $(O)
 
+# The programs once more, with a clock that tests/crash/ can move.
+define clock_rules
+$(BUILD)/clock/$(2): $(BUILD)/tests/crash/clock.o $(TARGET_$(1))
+	@mkdir -p $$(@D)
+	$$(call SHOW,LD)$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$< $(BUILD)/$(1)/main.o $(BUILD)/$(1).a \
+	  $(foreach n,$(NEEDS_$(1)),$(BUILD)/$(n).a) $(BUILD)/lib.a -Wl,--as-needed $$(call pkg-libs,$(PKGS_lib) $(PKGS_$(1))) -lpthread
+clock-programs: $(BUILD)/clock/$(2)
+endef
+$(foreach p,$(filter-out cli,$(PROGRAMS)),$(eval $(call clock_rules,$(p),$(patsubst $(O)/%,%,$(TARGET_$(p))))))
+$(BUILD)/tests/crash/clock.o: tests/crash/clock.c
+	@mkdir -p $(@D)
+	$(call SHOW,CC)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
 # Everything dies, fails, fills up, and every mail is counted: CRASH=quick is the part that check runs,
 # CRASH_ARGUMENTS='--only WORDS --seed N' repeats one scenario. As root, for file systems are mounted.
 CRASH ?= full
 crash:
 	@tests/install-dependencies all
-	@$(PARALLEL) all
+	@$(PARALLEL) all clock-programs
 	@tests/crash/run --build $(O) $(CRASH_ARGUMENTS) $(CRASH)
 
 # The unit tests and the main flows again. What sanitizers put into the code makes gcc warn of what is
@@ -154,7 +167,7 @@ fuzz:
 	@$(MAKE) fuzz-programs
 	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
 
-C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
+C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/crash/*.c)
 format:
 	clang-format -i $(C_FILES)
 tidy:

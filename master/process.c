@@ -167,7 +167,7 @@ process_start(struct process *process, const struct supply *supply, uint32_t gen
         close(configuration);
         return false;
     }
-    process->ready = process->worked = process->drained = false;
+    process->linked = process->ready = process->worked = process->drained = false;
     process->blame[0] = '\0';
     process->started = timer_now();
     if (!launch(process, supply, ends[1], error)) {

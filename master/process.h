@@ -41,6 +41,7 @@ struct process {
     pid_t pid; /* 0: none runs now */
     pid_t group; /* the processes that it started may still be there; 0: none */
     struct channel *channel; /* NULL: none */
+    bool linked; /* its peers have their pipes to it */
     bool ready;
     bool worked;
     bool drained;

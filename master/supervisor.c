@@ -119,6 +119,13 @@ end_generation(struct supervisor *supervisor, int64_t patience)
     generation_end(supervisor->generation, patience);
 }
 
+/* True also while it is starting: those that are ready may have mails in hand already. */
+static bool
+is_at_work(const struct supervisor *supervisor)
+{
+    return supervisor->stage == STAGE_STARTING || supervisor->stage == STAGE_SERVING;
+}
+
 static void
 drain(struct supervisor *supervisor, int64_t limit)
 {
@@ -158,8 +165,6 @@ on_ready(void *context)
     supervisor->proven = true;
     if (supervisor->plan == PLAN_NEXT)
         drain(supervisor, RELOAD_LIMIT_MS);
-    else if (supervisor->plan == PLAN_END)
-        drain(supervisor, END_LIMIT_MS);
 }
 
 static void
@@ -213,9 +218,7 @@ on_run_over(void *context, int status)
     supervisor->status = status;
     supervisor->plan = PLAN_END;
     /* While others still start, some have work behind them already: they drain as all do. */
-    if (supervisor->stage == STAGE_STARTING)
-        timer_start(supervisor->deadline, END_LIMIT_MS);
-    else if (supervisor->stage == STAGE_SERVING)
+    if (is_at_work(supervisor))
         drain(supervisor, END_LIMIT_MS);
 }
 
@@ -325,9 +328,7 @@ on_end_wish(evutil_socket_t number, short what, void *context)
     if (supervisor->master->report >= 0 && supervisor->plan != PLAN_END)
         give_up(supervisor, EX_TEMPFAIL, "ended before everything ran");
     supervisor->plan = PLAN_END;
-    if (supervisor->stage == STAGE_STARTING)
-        end_generation(supervisor, 0);
-    else if (supervisor->stage == STAGE_SERVING)
+    if (is_at_work(supervisor))
         drain(supervisor, END_LIMIT_MS);
     else if (supervisor->stage == STAGE_DRAINING)
         timer_start(supervisor->deadline, END_LIMIT_MS);

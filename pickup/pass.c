@@ -17,8 +17,9 @@
 #define REST_PARKED_FACTOR 1
 #define REST_PARKED_LEAST_MS 5
 
-/* A clock that was set back by less than this only makes waiting longer. */
-#define JUMP_MS 3600000
+/* A clock that was set back by less than this and the retry interval only makes waiting longer, by
+ * as much. */
+#define JUMP_MS 60000
 
 static bool
 is_wanted(const struct base *base)
@@ -144,13 +145,10 @@ take_wanted(struct base *base, uint32_t account)
 static bool
 is_past(const struct base *base, int64_t until)
 {
-    const struct configuration *configuration = service_configuration();
-    int64_t longest = configuration->queues[base->number].interval;
+    int64_t longest = service_configuration()->queues[base->number].interval;
     int64_t now = clock_now_ms();
 
-    if (longest < configuration->settings.retry_interval)
-        longest = configuration->settings.retry_interval;
-    return until <= now || (until != INT64_MAX && until - now > 2 * longest + JUMP_MS);
+    return until <= now || (until != INT64_MAX && until - now > longest + JUMP_MS);
 }
 
 /* True where a file that is known is to be offered all the same. */

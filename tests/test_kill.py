@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import os
+import pathlib
 import random
 import re
 import signal
@@ -218,6 +219,32 @@ def test_sigterm_finishes_the_transactions_under_way(smailer, make_relay):
     assert instance.stop() == 0
     assert instance.base.where(name) == ["sent"] and len(relay.mails) == 1
     instance.start()
+    assert instance.base.where(name) == ["sent"] and len(relay.mails) == 1
+
+
+def hold_the_last(instance):
+    """Stops the last program that master starts, before it can be ready. Returns its pid."""
+    master = instance.process.pid
+    children = pathlib.Path(f"/proc/{master}/task/{master}/children")
+    wanted = len(ROLES) + 2  # cleanup has two instances, and one for listings
+    pids = wait_for(lambda: len(found := children.read_text().split()) >= wanted and found, 15,
+                    "all programs to be started", 0)
+    os.kill(int(pids[-1]), signal.SIGSTOP)
+    return int(pids[-1])
+
+
+def test_sigterm_finishes_them_also_before_all_programs_are_ready(smailer, make_relay):
+    relay = make_relay(delay=2)
+    instance = smailer({FOO: relay}, started=False)
+    name = instance.base.drop()
+    instance.start(wait=False)
+    last = hold_the_last(instance)
+    wait_for(lambda: "content" in relay.stages, 15, lambda: f"a transaction: {instance.tail()}")
+    assert not instance.log_lines("generation 1 serves", "master")
+    instance.send_signal(signal.SIGTERM)
+    instance.wait_for_log("ending", "master")
+    os.kill(last, signal.SIGCONT)
+    assert instance.process.wait(20) == 0
     assert instance.base.where(name) == ["sent"] and len(relay.mails) == 1
 
 

@@ -8,7 +8,7 @@ from harness.smailer import program
 
 from . import strace
 from .kills import excuses
-from .world import SETTLE_LIMIT, World
+from .world import ROOM, SETTLE_LIMIT, World
 
 BATCH = 10
 # Beyond what the counting run saw: runs differ a little.
@@ -87,9 +87,10 @@ class _Traced:
         return self.died
 
 
-def count(world, target):
+def count(world, target, calls=strace.CALLS):
+    """{call: how often} TARGET makes each of CALLS for a batch."""
     path = world.instance.root / "counts"
-    _Traced(world, target, *strace.count_arguments(), output=path).run()
+    _Traced(world, target, *strace.count_arguments(calls), output=path).run()
     return strace.counts(path)
 
 
@@ -112,6 +113,32 @@ def run(tally, seed, kind, target, most=None):
                     "qmgr" if target == "committer" else target, kind))
             if _Traced(world, target, *strace.kill_arguments(call, index)).run(note):
                 tally.notes[call] += 1
+
+
+# a slow disk
+
+
+def _slow_moves(world):
+    """Each rename takes its time, and qmgr dies while the relay is ahead of them."""
+    given = world.queue.put(world, world.names(BATCH * 2))
+    with strace.Strace(find(world, "committer"), "-e", "trace=renameat2", "-e",
+                       "inject=renameat2:delay_enter=150000"):
+        before = world.recorder.total
+        wait_for(lambda: world.recorder.total >= before + 2, 30, "mails at the relay")
+        time.sleep(world.random.uniform(0.2, 1))
+        world.note("qmgr killed while its disk is slow", ROOM)
+        world.send(world.pids("qmgr")[0])
+    world.settle(given)
+    world.account(given)
+    world.queue.forget(given)
+
+
+def run_slow(tally, seed, kills):
+    """A worker gets no other mail until what it sent is moved: no more than its room comes twice."""
+    with World("spool", tally, seed, connections=1, delay=0) as world:
+        for _ in range(kills):
+            _prepare(world, "committer")
+            _slow_moves(world)
 
 
 # master, from its first call to its last

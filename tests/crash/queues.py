@@ -163,7 +163,7 @@ class Jobs(Queue):
         """A death may leave a df, tf or xf without its qf: they are no mail, and in nobody's way."""
         for name in self.mqueue.names():
             if name[:2] in ("df", "tf", "xf"):
-                (self.directory / name).unlink()
+                (self.directory / name).unlink(missing_ok=True)
 
 
 class Submission(Jobs):
@@ -199,9 +199,10 @@ class Rows(Queue):
     STATES = {"": "waiting", "S": SENT, "d": "deferred", "D": DROPPED}
 
     def __init__(self, world):
-        self.server = postgresql.PostgreSQL().start()
-        world.at_end(self.server.end)
-        self.table = self.server.table()
+        server = postgresql.PostgreSQL().start()
+        world.at_end(server.end)
+        self.database = server.database("crash")
+        self.table = self.database.table()
 
     def section(self, world):
         return self.table.section(lease="5s")
@@ -213,26 +214,26 @@ class Rows(Queue):
         values = ", ".join(
             f"(now(), '{SENDER}', '{address(name)}', '{name}', 'This is {name}.')"
             for name in names)
-        self.server.sql("INSERT INTO tbl_mails (fld_time, fld_sender, fld_address, fld_topic,"
+        self.database.sql("INSERT INTO tbl_mails (fld_time, fld_sender, fld_address, fld_topic,"
                         f" fld_content) VALUES {values}")
         return list(names)
 
     def ends(self, names):
         places = {name: [] for name in names}
-        for name, state in self.server.sql(
+        for name, state in self.database.sql(
                 "SELECT fld_topic, coalesce(fld_status, '') FROM tbl_mails"):
             if name in places:
                 places[name].append(self.STATES.get(state, state))
         return places
 
     def leftovers(self):
-        rows = self.server.sql("SELECT fld_id FROM tbl_mails t, tbl_mails_smailer o"
+        rows = self.database.sql("SELECT fld_id FROM tbl_mails t, tbl_mails_smailer o"
                                " WHERE o.key::text = t.fld_id::text AND t.fld_status = 'S'")
         return [row[0] for row in rows]
 
     def forget(self, names):
         listed = ", ".join(f"'{name}'" for name in names)
-        self.server.sql(
+        self.database.sql(
             f"WITH gone AS (DELETE FROM tbl_mails WHERE fld_topic IN ({listed}) RETURNING fld_id)"
             " DELETE FROM tbl_mails_smailer WHERE key::text IN (SELECT fld_id::text FROM gone)")
 

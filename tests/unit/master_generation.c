@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -139,6 +140,20 @@ be_program(const char *name, int argc, char **argv)
 
 /* ---- their master ---- */
 
+static int pairs_left = -1; /* socket pairs that can be made yet; -1: any number */
+
+int
+socketpair(int domain, int type, int protocol, int ends[2])
+{
+    if (pairs_left == 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    if (pairs_left > 0)
+        pairs_left--;
+    return (int)syscall(SYS_socketpair, domain, type, protocol, ends);
+}
+
 static struct {
     struct configuration configuration;
     struct secrets secrets;
@@ -153,6 +168,7 @@ static struct {
     int drained;
     int gone;
     int over; /* what the run ended with */
+    int overs; /* how often it was said */
     int unable; /* the status */
     bool worked;
     char words[256];
@@ -211,6 +227,7 @@ on_over_event(void *context, int status)
 {
     (void)context;
     stage.over = status;
+    stage.overs++;
     stop_loop();
 }
 
@@ -282,6 +299,7 @@ begin(const char *behaviour, int inheritance)
     inheritances[ROLE_QMGR] = inheritance;
     setenv("TZ", behaviour, 1);
     stage.ready = stage.lost = stage.drained = stage.gone = stage.over = stage.unable = 0;
+    stage.overs = 0;
     stage.generation = generation_new(&stage.supply, 1, inheritances, &EVENTS, NULL);
     if (!generation_start(stage.generation, &error))
         fail_msg("%s", error.text);
@@ -401,6 +419,39 @@ a_cleanup_that_ends_is_replaced_and_its_peers_told(void **state)
     end();
 }
 
+/* A peer counts the ends of those it had a pipe to. */
+static void
+who_never_had_its_pipes_is_not_said_to_be_gone(void **state)
+{
+    (void)state;
+    begin("UTC0", -1);
+    wait_until(&stage.ready, 1);
+    pairs_left = 2; /* of who takes its place: master's own, and one to pickup */
+    kill(find(ROLE_CLEANUP, 1)->pid, SIGKILL);
+    wait_until(&stage.over, GONE_BY_WISH + 1);
+    while (find(ROLE_CLEANUP, 1)->failures == 0)
+        event_base_loop(stage.supply.base, EVLOOP_ONCE);
+    assert_int_equal(pairs_left, 0);
+    pairs_left = -1;
+    while (!find(ROLE_CLEANUP, 1)->ready)
+        event_base_loop(stage.supply.base, EVLOOP_ONCE);
+    kill(find(ROLE_CLEANUP, 0)->pid, SIGKILL);
+    wait_until(&stage.over, GONE_BY_WISH + 0);
+    assert_int_equal(stage.overs, 2);
+    end();
+}
+
+static void
+who_is_still_starting_is_drained_like_others(void **state)
+{
+    (void)state;
+    begin("UTC0", -1);
+    generation_drain(stage.generation);
+    wait_until(&stage.drained, 1);
+    assert_int_equal(stage.ready, 0);
+    end();
+}
+
 static void
 a_fault_is_told_apart(void **state)
 {
@@ -498,6 +549,8 @@ main(int argc, char **argv)
         cmocka_unit_test(all_programs_become_ready),
         cmocka_unit_test(who_cannot_start_is_told_of),
         cmocka_unit_test(a_cleanup_that_ends_is_replaced_and_its_peers_told),
+        cmocka_unit_test(who_never_had_its_pipes_is_not_said_to_be_gone),
+        cmocka_unit_test(who_is_still_starting_is_drained_like_others),
         cmocka_unit_test(a_fault_is_told_apart),
         cmocka_unit_test(who_is_denounced_ends),
         cmocka_unit_test(without_pickup_or_qmgr_all_is_lost),
