@@ -57,8 +57,8 @@ make_links(const struct process *processes, size_t count, const struct process *
 }
 
 bool
-links_connect(const struct process *processes, size_t count, struct process *process,
-    struct error *error)
+links_connect(
+    const struct process *processes, size_t count, struct process *process, struct error *error)
 {
     struct link *links = memory_new(count + 1, sizeof(*links));
     size_t made;

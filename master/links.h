@@ -16,8 +16,8 @@ bool links_has(enum role a, enum role b);
 
 /* Makes pipes between PROCESS, just started, and all its peers among the COUNT PROCESSES that are
  * there; or none, where one of them cannot be made. */
-bool links_connect(const struct process *processes, size_t count, struct process *process,
-    struct error *error);
+bool links_connect(
+    const struct process *processes, size_t count, struct process *process, struct error *error);
 
 /* Tells the peers of PROCESS how it ended. They count the ends, one for each pipe that they were
  * given: of a process that never had any they are not told. */

@@ -1,7 +1,7 @@
 /*
- * Linked into the programs of a build for testing: the time of day is as far off as the file "offset"
- * above the programs' directories says (a whole number of seconds, 64 bits). It is mapped before the
- * sandbox closes, and followed at once.
+ * Linked into the programs of a build for testing: the time of day is as far off as the file
+ * "offset" above the programs' directories says (a whole number of seconds, 64 bits). It is mapped
+ * before the sandbox closes, and followed at once.
  *
  * The kernel's own clock does not move: what it stamps files with is the true time.
  */
