@@ -37,6 +37,7 @@ def one(world, target, calls, error, when):
     """Mails are handed in while TARGET's CALLS fail; then it must go on by itself."""
     points._prepare(world, target)
     thread = points.find(world, target)
+    start = time.monotonic()
     when = when.format(world.random.randint(2, 20))
     tracer = strace.Strace(thread, *strace.fail_arguments(calls, error, when),
                            output=world.instance.root / "failures")
@@ -55,8 +56,9 @@ def one(world, target, calls, error, when):
         failed = (world.instance.root / "failures").read_text(errors="replace").count("(INJECTED)")
         if died or target in ("worker", "smtp"):
             # A worker whose connection breaks does not know of what it has sent.
-            world.note(f"{target}: {error} from {'/'.join(calls)} at {when}", excuses(
-                "qmgr" if target == "committer" else target, world.queue.kind))
+            each = excuses("qmgr" if target == "committer" else target, world.queue.kind)
+            world.note(f"{target}: {error} from {'/'.join(calls)} at {when}",
+                       each * max(1, failed), when=start, lasts=time.monotonic() - start)
             world.tally.tries -= 1
     world.tally.tries += failed > 0
     world.tally.notes[error] += failed

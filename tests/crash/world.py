@@ -36,9 +36,10 @@ class Moment:
     excuses: int
     window: float = SETTLE_LIMIT
     time: float = dataclasses.field(default_factory=time.monotonic)
+    lasts: float = 0  # s, where it is no instant
 
     def covers(self, first, second):
-        return first - ECHO <= self.time <= second and self.time - first <= self.window
+        return first - ECHO - self.lasts <= self.time <= second and self.time - first <= self.window
 
 
 @dataclasses.dataclass
@@ -212,8 +213,8 @@ class World:
 
     # Life and death
 
-    def note(self, what, excuses, window=SETTLE_LIMIT, when=None):
-        self.moments.append(Moment(what, excuses, window, when or time.monotonic()))
+    def note(self, what, excuses, window=SETTLE_LIMIT, when=None, lasts=0):
+        self.moments.append(Moment(what, excuses, window, when or time.monotonic(), lasts))
         self.tally.tries += 1
 
     def pids(self, role):
