@@ -114,15 +114,19 @@ count_of(const struct quota *quota, int64_t hour)
     return quota->hours[(uint64_t)hour % QUOTA_HOURS];
 }
 
-void
+bool
 quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs, int64_t wall)
 {
+    bool is_new = false;
+
     turn(quota->hours, QUOTA_HOURS, &quota->hour, wall / HOUR_MS);
     for (int64_t hour = quota->hour - QUOTA_HOURS + 1; hour <= quota->hour; hour++) {
         int64_t own = count_of(quota, hour) - count_of(seen, hour);
         int64_t all = count_of(theirs, hour) + own;
 
         *part(quota->hours, QUOTA_HOURS, hour) = all > 0 ? (uint32_t)all : 0;
+        is_new |= own != 0;
     }
     *seen = *quota;
+    return is_new;
 }

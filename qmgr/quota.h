@@ -52,8 +52,8 @@ void quota_end(struct quota *quota, const struct quota_limits *limits, struct qu
     bool handed_over, int64_t steady);
 
 /* Adds to QUOTA what others have begun since QUOTA was SEEN: THEIRS is what is written down for all
- * of them. SEEN becomes QUOTA as it is now, which is what is to be written down. */
-void quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs, int64_t wall);
+ * of them. SEEN becomes QUOTA as it is now. True where that is not what is written down yet. */
+bool quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs, int64_t wall);
 
 /* Takes over what was written down: COUNT mails in HOUR. What is too old, or still to come, is
  * passed over. */

@@ -150,17 +150,20 @@ read_file(void)
     return is_whole;
 }
 
-/* What the file does not know any more, this process still does. */
-static void
+/* What the file does not know any more, this process still does. True where the file has to be
+ * written. */
+static bool
 merge(void)
 {
     struct account *account;
+    bool is_new = false;
 
     for (uint32_t i = 0; (account = accounts_get(i)) != NULL && i < file.count; i++) {
         if (file.theirs[i].hour == 0)
             file.theirs[i] = file.seen[i];
-        quota_merge(&account->quota, &file.seen[i], &file.theirs[i], clock_now_ms());
+        is_new |= quota_merge(&account->quota, &file.seen[i], &file.theirs[i], clock_now_ms());
     }
+    return is_new;
 }
 
 void
@@ -172,8 +175,8 @@ quota_file_read(void)
         file.count++;
     file.seen = memory_new(file.count, sizeof(*file.seen));
     file.theirs = memory_new(file.count, sizeof(*file.theirs));
-    read_file();
-    merge();
+    (void)read_file(); /* it has said what is wrong */
+    (void)merge();
 }
 
 static void
@@ -242,20 +245,22 @@ is_anothers(void)
            status.st_ino != file.written;
 }
 
-/* Takes in what others have counted, and writes down what all have. */
+/* Takes in what others have counted, and writes down what they have not. */
 static bool
 exchange(struct error *error)
 {
     struct stat status;
+    bool is_new;
     bool done;
 
     if (flock(file.directory, LOCK_EX) != 0)
         return error_errno(error, "lock %s", file.path);
     /* Of a damaged one, what this process knows is better. */
-    if (!read_file())
+    is_new = !read_file();
+    if (is_new)
         memset(file.theirs, 0, file.count * sizeof(*file.theirs));
-    merge();
-    done = write_new(error);
+    is_new |= merge();
+    done = !is_new || write_new(error);
     if (done && fstatat(file.directory, NAME, &status, AT_SYMLINK_NOFOLLOW) == 0)
         file.written = status.st_ino;
     flock(file.directory, LOCK_UN);
