@@ -5,6 +5,7 @@
 #include <bsd/string.h>
 
 #include "control/base.h"
+#include "lib/base_name.h"
 #include "lib/memory.h"
 
 /* So many bases an error names at the most. */
@@ -73,23 +74,13 @@ base_name(uint32_t queue)
     return queue < bases.count ? bases.names[queue] : NULL;
 }
 
-/* True where NAME is "SECTION/SID" of that queue. */
-static bool
-is_full_name(const struct queue_settings *queue, const char *name)
-{
-    size_t length = strlen(queue->section);
-
-    return strncmp(name, queue->section, length) == 0 && name[length] == '/' &&
-           strcmp(name + length + 1, queue->sid) == 0;
-}
-
 const struct queue_settings *
 base_named(const char *name)
 {
     const struct queue_settings *named = NULL;
 
     for (size_t i = 0; i < bases.count; i++) {
-        if (is_full_name(&bases.queues[i], name))
+        if (base_name_is_whole(name, bases.queues[i].section, bases.queues[i].sid))
             return &bases.queues[i];
         if (strcmp(bases.queues[i].sid, name) != 0)
             continue;
@@ -131,7 +122,7 @@ base_check(const char *name, struct error *error)
     if (name[0] == '\0')
         return true;
     for (size_t i = 0; i < bases.count; i++) {
-        if (is_full_name(&bases.queues[i], name))
+        if (base_name_is_whole(name, bases.queues[i].section, bases.queues[i].sid))
             return true;
         found += strcmp(bases.queues[i].sid, name) == 0;
     }

@@ -1,4 +1,5 @@
 #include "lib/account.h"
+#include "lib/base_name.h"
 
 #include <string.h>
 #include <strings.h>
@@ -24,21 +25,13 @@ account_find(const struct configuration *configuration, const char *sender)
     return account != NULL ? account : account_named(configuration, "default");
 }
 
-/* True where NAME is "SECTION/SID". */
-static bool
-name_is_whole(const char *name, const char *section, const char *sid)
-{
-    size_t length = strlen(section);
-    return strncmp(name, section, length) == 0 && name[length] == '/' &&
-           strcmp(name + length + 1, sid) == 0;
-}
-
 bool
 account_allows(const struct account_settings *account, const char *sid, const char *section)
 {
     for (size_t i = 0; i < account->sids.count; i++) {
         const char *name = account->sids.texts[i];
-        if (strcmp(name, "*") == 0 || strcmp(name, sid) == 0 || name_is_whole(name, section, sid))
+
+        if (strcmp(name, "*") == 0 || base_name_fits(name, section, sid))
             return true;
     }
     return false;

@@ -6,44 +6,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "pickup/bases.h"
+#include "pickup/turns.h"
 #include "queue/control_details.h"
 #include "queue/mqueue.h"
-
-/* Jobs listed before other events get their turn. */
-#define BURST 64
 
 /* Octets of details in one message. */
 #define PART 60000
 
 struct jobs {
-    LIST_ENTRY(jobs) next;
-    uint32_t request;
-    uint32_t room;
+    struct turn turn;
     char letter;
     DIR *names;
 };
 
-static struct {
-    LIST_HEAD(, jobs) all;
-    struct event *soon;
-} listings;
+static struct turns turns;
 
 static void
-end(struct jobs *jobs, const char *problem)
+end(struct turn *turn, const char *problem)
 {
+    struct jobs *jobs = (struct jobs *)turn;
+
     service_send(service_peer(ROLE_CONTROL, 0),
-        &(struct message){
-            .type = MESSAGE_JOBS_END, .jobs_end = {.request = jobs->request, .problem = problem}});
+        &(struct message){.type = MESSAGE_JOBS_END,
+            .jobs_end = {.request = jobs->turn.request, .problem = problem}});
     if (jobs->names != NULL)
         closedir(jobs->names);
-    LIST_REMOVE(jobs, next);
+    turns_remove(&turns, turn);
     free(jobs);
 }
 
@@ -96,7 +90,7 @@ list_job(struct jobs *jobs, const char *name)
 {
     int descriptor =
         openat(dirfd(jobs->names), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    struct message_queue_job job = {.request = jobs->request, .name = name};
+    struct message_queue_job job = {.request = jobs->turn.request, .name = name};
     struct stat status;
     char *text;
     char *details;
@@ -115,7 +109,7 @@ list_job(struct jobs *jobs, const char *name)
     details = memory_new((size_t)status.st_size + 2, 1);
     length = pread(descriptor, text, (size_t)status.st_size, 0);
     close(descriptor);
-    jobs->room--;
+    jobs->turn.room--;
     send_job(job, details,
         control_details_make(
             text, length > 0 ? (size_t)length : 0, details, (size_t)status.st_size + 2));
@@ -133,14 +127,15 @@ is_name(const struct jobs *jobs, const char *name)
 
 /* False where the listing is over. */
 static bool
-step(struct jobs *jobs)
+step(struct turn *turn)
 {
+    struct jobs *jobs = (struct jobs *)turn;
     const struct dirent *entry;
 
     errno = 0;
     entry = readdir(jobs->names);
     if (entry == NULL) {
-        end(jobs, errno != 0 ? strerror(errno) : "");
+        end(turn, errno != 0 ? strerror(errno) : "");
         return false;
     }
     if (is_name(jobs, entry->d_name))
@@ -148,38 +143,12 @@ step(struct jobs *jobs)
     return true;
 }
 
-static void
-pump(void)
-{
-    struct jobs *following;
-    bool more = false;
-
-    for (struct jobs *jobs = LIST_FIRST(&listings.all); jobs != NULL; jobs = following) {
-        bool is_alive = true;
-
-        following = LIST_NEXT(jobs, next);
-        for (int i = 0; i < BURST && is_alive && jobs->room > 0; i++)
-            is_alive = step(jobs);
-        more = more || (is_alive && jobs->room > 0);
-    }
-    if (more)
-        service_timer_start(listings.soon, 0);
-}
-
-static void
-on_soon(evutil_socket_t descriptor, short what, void *context)
-{
-    (void)descriptor;
-    (void)what;
-    (void)context;
-    pump();
-}
+static struct turns turns = {.step = step, .end = end};
 
 void
 jobs_open(void)
 {
-    LIST_INIT(&listings.all);
-    listings.soon = service_timer(on_soon, NULL);
+    turns_open(&turns);
 }
 
 /* Opens the directory anew, for a descriptor has one place in it. */
@@ -210,52 +179,31 @@ jobs_handle(struct channel *from, const struct message *message)
     struct error error;
 
     (void)from;
-    jobs->request = message->list_jobs.request;
+    jobs->turn.request = message->list_jobs.request;
     jobs->letter = (char)(message->list_jobs.letter & 0x7F);
-    LIST_INSERT_HEAD(&listings.all, jobs, next);
+    turns_add(&turns, &jobs->turn);
     if (!open_names(jobs, message->list_jobs.queue, &error)) {
         error.text[500] = '\0';
-        end(jobs, error.text);
+        end(&jobs->turn, error.text);
     }
-}
-
-static struct jobs *
-find(uint32_t request)
-{
-    struct jobs *jobs;
-
-    LIST_FOREACH(jobs, &listings.all, next)
-    {
-        if (jobs->request == request)
-            return jobs;
-    }
-    return NULL;
 }
 
 void
 jobs_handle_room(struct channel *from, const struct message *message)
 {
-    struct jobs *jobs = find(message->jobs_room.request);
-
     (void)from;
-    if (jobs != NULL)
-        jobs->room += message->jobs_room.count;
-    pump();
+    turns_give_room(&turns, message->jobs_room.request, message->jobs_room.count);
 }
 
 void
 jobs_handle_cancel(struct channel *from, const struct message *message)
 {
-    struct jobs *jobs = find(message->jobs_cancel.request);
-
     (void)from;
-    if (jobs != NULL)
-        end(jobs, "");
+    turns_cancel(&turns, message->jobs_cancel.request);
 }
 
 void
 jobs_cancel_all(void)
 {
-    while (!LIST_EMPTY(&listings.all))
-        end(LIST_FIRST(&listings.all), "");
+    turns_cancel_all(&turns);
 }

@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -14,36 +13,31 @@
 #include "pickup/listing.h"
 #include "pickup/run.h"
 #include "pickup/suspects.h"
-
-/* Mails listed before other events get their turn. */
-#define BURST 64
+#include "pickup/turns.h"
 
 struct listing {
-    STAILQ_ENTRY(listing) next;
-    uint32_t request;
+    struct turn turn;
     uint32_t states;
-    uint32_t room;
     uint32_t base; /* the one at work */
     enum mail_state place; /* in it */
     struct queue_scan *scan;
     char sid[256];
 };
 
-static struct {
-    STAILQ_HEAD(, listing) waiting; /* they take turns */
-    struct event *soon;
-    uint64_t last_job;
-} listings;
+static uint64_t last_job;
+static struct turns turns;
 
 static void
-end(struct listing *listing, const char *problem)
+end(struct turn *turn, const char *problem)
 {
+    struct listing *listing = (struct listing *)turn;
+
     service_send(service_peer(ROLE_CONTROL, 0),
         &(struct message){.type = MESSAGE_LIST_END,
-            .list_end = {.request = listing->request, .problem = problem}});
+            .list_end = {.request = listing->turn.request, .problem = problem}});
     if (listing->scan != NULL)
         queue_scan_close(listing->scan);
-    STAILQ_REMOVE(&listings.waiting, listing, listing, next);
+    turns_remove(&turns, turn);
     free(listing);
 }
 
@@ -53,9 +47,9 @@ send_found(struct listing *listing, const struct base *base, const struct mail_i
     const struct mail_record *record, uint64_t hash, const char *problem)
 {
     struct message message = {.type = MESSAGE_FOUND,
-        .found = {.request = listing->request,
+        .found = {.request = listing->turn.request,
             .alone = problem != NULL,
-            .job = ++listings.last_job | JOB_LISTING,
+            .job = ++last_job | JOB_LISTING,
             .queue = base->number,
             .state = identity->place,
             .attempts = record->attempts,
@@ -97,11 +91,11 @@ list_mail(struct listing *listing, struct base *base, const char *name)
     if (!queue_mail_record(base->queue, &identity, clock_now_ms(), &record) &&
         identity.place != MAIL_DEFERRED)
         memset(&record, 0, sizeof(record));
-    listing->room--;
+    listing->turn.room--;
     send_found(listing, base, &identity, &record, hash, problem_of(found));
     if (descriptor < 0)
         return;
-    cleanups_parse(cleanups_last(), &(struct message_parse){.job = listings.last_job | JOB_LISTING,
+    cleanups_parse(cleanups_last(), &(struct message_parse){.job = last_job | JOB_LISTING,
                                         .purpose = PARSE_LIST,
                                         .mqueue = bases_mqueue(base),
                                         .hash = hash,
@@ -133,8 +127,9 @@ next_place(struct listing *listing)
 
 /* False where the listing is over. */
 static bool
-step(struct listing *listing)
+step(struct turn *turn)
 {
+    struct listing *listing = (struct listing *)turn;
     struct base *base = bases_get(listing->base);
     char name[QUEUE_NAME_SIZE];
     struct error error;
@@ -150,54 +145,29 @@ step(struct listing *listing)
     listing->scan = NULL;
     if (next_place(listing))
         return true;
-    end(listing, "");
+    end(turn, "");
     return false;
 }
 
-/* The first listing that has room goes on; then it is the others' turn. */
+/* Mails with strikes come first: both go to the last cleanup. */
 static bool
-step_one(void)
+may_step(void)
 {
-    struct listing *listing;
-
-    STAILQ_FOREACH(listing, &listings.waiting, next)
-    {
-        if (listing->room == 0)
-            continue;
-        if (step(listing)) {
-            STAILQ_REMOVE(&listings.waiting, listing, listing, next);
-            STAILQ_INSERT_TAIL(&listings.waiting, listing, next);
-        }
-        return true;
-    }
-    return false;
+    return !suspects_wait() && cleanups_last_has_room();
 }
+
+static struct turns turns = {.step = step, .end = end, .may_step = may_step};
 
 void
 listing_pump(void)
 {
-    bool more = true;
-
-    for (int i = 0; i < BURST && more; i++)
-        more = !suspects_wait() && cleanups_last_has_room() && step_one();
-    if (more)
-        service_timer_start(listings.soon, 0);
-}
-
-static void
-on_soon(evutil_socket_t descriptor, short what, void *context)
-{
-    (void)descriptor;
-    (void)what;
-    (void)context;
-    listing_pump();
+    turns_pump(&turns);
 }
 
 void
 listing_open(void)
 {
-    STAILQ_INIT(&listings.waiting);
-    listings.soon = service_timer(on_soon, NULL);
+    turns_open(&turns);
 }
 
 void
@@ -206,54 +176,33 @@ listing_handle(struct channel *from, const struct message *message)
     struct listing *listing = memory_new(1, sizeof(*listing));
 
     (void)from;
-    listing->request = message->list.request;
+    listing->turn.request = message->list.request;
     listing->states = message->list.states;
     strlcpy(listing->sid, message->list.sid, sizeof(listing->sid));
-    STAILQ_INSERT_TAIL(&listings.waiting, listing, next);
+    turns_add(&turns, &listing->turn);
     listing->place = (enum mail_state) - 1;
     if (!next_place(listing))
-        end(listing, "");
+        end(&listing->turn, "");
     else
         listing_pump();
-}
-
-static struct listing *
-find(uint32_t request)
-{
-    struct listing *listing;
-
-    STAILQ_FOREACH(listing, &listings.waiting, next)
-    {
-        if (listing->request == request)
-            return listing;
-    }
-    return NULL;
 }
 
 void
 listing_handle_room(struct channel *from, const struct message *message)
 {
-    struct listing *listing = find(message->list_room.request);
-
     (void)from;
-    if (listing != NULL)
-        listing->room += message->list_room.count;
-    listing_pump();
+    turns_give_room(&turns, message->list_room.request, message->list_room.count);
 }
 
 void
 listing_handle_cancel(struct channel *from, const struct message *message)
 {
-    struct listing *listing = find(message->list_cancel.request);
-
     (void)from;
-    if (listing != NULL)
-        end(listing, "");
+    turns_cancel(&turns, message->list_cancel.request);
 }
 
 void
 listing_cancel_all(void)
 {
-    while (!STAILQ_EMPTY(&listings.waiting))
-        end(STAILQ_FIRST(&listings.waiting), "");
+    turns_cancel_all(&turns);
 }

@@ -4,6 +4,7 @@
 
 #include <bsd/string.h>
 
+#include "lib/base_name.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
@@ -57,12 +58,8 @@ bool
 run_names_base(const char *sid)
 {
     const struct queue_settings *queue = session_queue();
-    size_t length = strlen(queue->section);
 
-    if (sid[0] == '\0' || strcmp(sid, queue->sid) == 0)
-        return true;
-    return strncmp(sid, queue->section, length) == 0 && sid[length] == '/' &&
-           strcmp(sid + length + 1, queue->sid) == 0;
+    return sid[0] == '\0' || base_name_fits(sid, queue->section, queue->sid);
 }
 
 static void
