@@ -97,10 +97,14 @@ end_run(struct run *run)
 {
     const struct message_run_progress *progress = &run->sum;
     bool failed = progress->deferred > 0 || progress->dropped > 0 || run->problem[0] != '\0';
+    int status = failed ? EX_UNAVAILABLE : EX_OK;
 
     tell_progress(run);
     free(run->progress);
-    request_answer(&run->request, failed ? EX_UNAVAILABLE : EX_OK, "%s", run->problem);
+    /* --once has worked the queues off, whatever the relays said of the mails. */
+    if (run->request.client == NULL)
+        status = run->problem[0] != '\0' ? EX_TEMPFAIL : EX_OK;
+    request_answer(&run->request, status, "%s", run->problem);
 }
 
 /* What all finders say together. */

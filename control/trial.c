@@ -161,6 +161,8 @@ lose(struct request *request, void *context)
 
     if (!trial->is_parsed || trial->is_spoken || trial->cleanup != death->instance)
         return;
+    service_send(service_peer(ROLE_QMGR, 0),
+        &(struct message){MESSAGE_TRY_CANCEL, .try_cancel = {.job = trial->job}});
     request_answer(request, EX_TEMPFAIL, "smailer-cleanup ended with the test mail in hand: %s",
         death->reason);
 }

@@ -51,6 +51,20 @@ is_offered_again(const struct message_finished *finished)
     return finished->end == JOB_AGAIN || finished->end == JOB_STRUCK;
 }
 
+/* True where another mail has that name in PLACE, so that the one that came got a new one, which the
+ * next pass finds. What is known of it is kept, unless that may be of a file which somebody moved
+ * away: then the pass reads the records of both. */
+static bool
+is_another(struct base *base, enum mail_state place, const char *name)
+{
+    uint64_t key = known_key(place, name);
+    const struct known_file *file = known_find(&base->known, key);
+
+    if (file != NULL && file->kind == KNOWN_UNTIL && file->run == 0)
+        known_remove(&base->known, key);
+    return file != NULL;
+}
+
 /* What is known of the file from now on. */
 static void
 remember_end(struct job *job, const struct message_finished *finished)
@@ -70,7 +84,9 @@ remember_end(struct job *job, const struct message_finished *finished)
     int64_t until = time_after(job, finished);
 
     known_remove(&base->known, job->key);
-    if (stays || service_on_demand()) {
+    if (place != job->place && is_another(base, place, job->name)) {
+        base_note_due(base, place, until);
+    } else if (stays || service_on_demand()) {
         file = known_add(&base->known, known_key(place, job->name));
         file->kind = KNOWN_UNTIL;
         file->until = until;

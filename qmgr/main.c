@@ -99,6 +99,7 @@ static const struct service_handler HANDLERS[] = {
     {MESSAGE_DIALOGUE, worker_handle_dialogue},
     {MESSAGE_WORKER_GONE, worker_handle_gone},
     {MESSAGE_TRY, trial_handle},
+    {MESSAGE_TRY_CANCEL, trial_handle_cancel},
     {MESSAGE_SUBMISSION, submission_handle},
     {MESSAGE_SHOW_RUN, show_handle},
     {MESSAGE_STATUS, status_handle},

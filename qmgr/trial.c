@@ -96,6 +96,16 @@ trial_handle(struct channel *from, const struct message *message)
 }
 
 void
+trial_handle_cancel(struct channel *from, const struct message *message)
+{
+    struct job *job = job_find(message->try_cancel.job);
+
+    (void)from;
+    if (job != NULL && job->base == NULL && !job->judged)
+        job_free(job);
+}
+
+void
 trial_judged(struct job *job)
 {
     begin(job);

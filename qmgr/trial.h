@@ -13,6 +13,9 @@
 /* Control asks for the job to be sent; its verdict comes from cleanup. */
 void trial_handle(struct channel *from, const struct message *message);
 
+/* Nobody will judge it any more. */
+void trial_handle_cancel(struct channel *from, const struct message *message);
+
 /* The verdict of a trial came. */
 void trial_judged(struct job *job);
 
