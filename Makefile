@@ -66,7 +66,7 @@ LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
-.PHONY: all clean unit unit-programs clock-programs check crash demo bench asan fuzz fuzzers fuzz-programs tidy format users install
+.PHONY: all clean unit unit-programs clock-programs check crash demo bench soak asan fuzz fuzzers fuzz-programs tidy format users install
 all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -143,6 +143,13 @@ crash:
 	@tests/install-dependencies all
 	@$(PARALLEL) all clock-programs
 	@tests/crash/run --build $(O) $(CRASH_ARGUMENTS) $(CRASH)
+
+# Ten minutes of load and kills, as root, and whether anything grows.
+SOAK_SECONDS ?= 600
+soak:
+	@tests/install-dependencies all
+	@$(PARALLEL) all
+	@tests/soak/run --build $(O) --seconds $(SOAK_SECONDS)
 
 # The unit tests and the main flows again. What sanitizers put into the code makes gcc warn of what is
 # not there; seccomp knows nothing of what they need.

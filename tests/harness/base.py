@@ -59,6 +59,12 @@ class Base:
 
     def drop_many(self, count, prefix="many", **fields):
         """Prepares COUNT files under hidden names, then makes them appear at once."""
+        names = self.prepare_many(count, prefix, **fields)
+        self.appear(names)
+        return names
+
+    def prepare_many(self, count, prefix="many", **fields):
+        """The names under which appear() shows the files."""
         content = document(item(**fields))
         names = [f"{prefix}-{number:06}.xml" for number in range(count)]
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -70,11 +76,17 @@ class Base:
                 if os.geteuid() == 0:
                     os.fchown(file, self.identity.spool_uid, self.identity.spool_gid)
                 os.close(file)
+        finally:
+            os.close(directory)
+        return names
+
+    def appear(self, names):
+        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             for name in names:
                 os.rename("." + name, name, src_dir_fd=directory, dst_dir_fd=directory)
         finally:
             os.close(directory)
-        return names
 
     def path(self, state, name=""):
         return self.directory / state / name
