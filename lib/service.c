@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -305,12 +306,25 @@ open_base(void)
         fatal(EX_OSERR, "no event loop");
 }
 
+/* For whoever looks what it is. */
+static int
+explain(enum role role, char **argv)
+{
+    bool asked = argv[1] != NULL && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0);
+
+    fprintf(asked ? stdout : stderr,
+        "smailer-%s is one of smailer's programs: smailer-master starts it, without arguments.\n"
+        "See smailer-%s(8).\n",
+        role_name(role), role_name(role));
+    return asked ? EX_OK : EX_USAGE;
+}
+
 int
 service_main(const struct service *service, int argc, char **argv)
 {
-    log_open(role_name(service->role));
     if (argc != 1)
-        fatal(EX_USAGE, "this program is started by smailer-master, without arguments");
+        return explain(service->role, argv);
+    log_open(role_name(service->role));
     /* Executed by its descriptor, it would be called after that. */
     prctl(PR_SET_NAME, argv[0]);
     fix_time_zone();

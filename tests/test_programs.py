@@ -5,13 +5,14 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
 
 import pytest
 
-from harness.identity import ROLE_USERS, SPOOL_USER
+from harness.identity import ROLE_USERS, SPOOL_USER, Identity
 from harness.process import alive, wait_for
 from harness.smailer import ALL_ROLES, PROJECT, ROLES, SANITIZED, account, program
 
@@ -106,16 +107,31 @@ def test_two_masters_on_one_queue_do_not_send_twice(smailer, relay, identity):
     first.stop()  # its workers are not what the second left behind
 
 
+@pytest.mark.parametrize("role", [role for role in ALL_ROLES if program(f"smailer-{role}").exists()])
+def test_each_program_says_what_it_is(role):
+    for arguments, status in ((["--help"], 0), (["now"], 64)):
+        result = subprocess.run([program(f"smailer-{role}"), *arguments], capture_output=True, text=True)
+        assert result.returncode == status
+        assert f"smailer-{role}(8)" in (result.stdout if status == 0 else result.stderr)
+
+
 def test_once_works_the_queue_off_and_ends(smailer, make_relay):
     relay = make_relay(lambda stage, mail, address:
                        "450 4.2.0 later" if address == "later@example.org" else None)
     instance = smailer({FOO: relay}, started=False)
     names = [instance.base.drop() for _ in range(20)]
     later = instance.base.drop(address="later@example.org")
-    assert instance.master("--once").returncode in (0, 69)
+    assert instance.master("--once").returncode == 0  # that is the relay's affair, and the mail's
     assert instance.base.files("sent") == names and instance.base.files("defer") == [later]
-    assert instance.master("-1").returncode in (0, 69)
+    assert instance.master("-1").returncode == 0
     assert not instance.left_behind()
+
+
+def test_once_says_where_it_could_not_work_a_queue_off(smailer, relay):
+    instance = smailer({FOO: account(relay, mails_per_day=1)}, started=False)
+    instance.base.drop_many(3)
+    assert instance.master("-1").returncode == 75
+    assert len(instance.base.files("sent")) == 1 and instance.base.files("defer") == []
 
 
 def test_daemon_detaches_once_everything_runs(smailer, relay):
@@ -563,3 +579,114 @@ def test_every_key_is_documented():
         for key in keys:
             assert re.search(rf"\b{key}\b", conf), f"{key} in conf/{file}"
             assert re.search(rf"\b{key}\b", manual.read_text()), f"{key} in {manual.name}"
+
+
+# What the system has for logs and services, and spools of many owners
+
+DEVICES = "null zero full random urandom tty"
+# A mount namespace of its own, whose /dev has the files above and /dev/log as a link to $1.
+OWN_DEV = f"""
+set -e
+mkdir "$2"; mount -t tmpfs none "$2"
+for name in {DEVICES}; do touch "$2/$name"; mount --bind "/dev/$name" "$2/$name"; done
+ln -s /proc/self/fd "$2/fd"; ln -s "$1" "$2/log"
+mount --bind "$2" /dev
+shift 2
+exec "$@"
+"""
+
+
+@pytest.fixture
+def datagrams(directory):
+    """datagrams(name): a socket in the file system that anybody may send to, and what it got."""
+    sockets = []
+
+    class Listener:
+        def __init__(self, name):
+            self.path = directory / name
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.socket.bind(str(self.path))
+            self.socket.setblocking(False)
+            self.path.chmod(0o666)
+            self.texts = []
+            sockets.append(self.socket)
+
+        def got(self, pattern):
+            while True:
+                try:
+                    self.texts.append(self.socket.recv(65536).decode())
+                except BlockingIOError:
+                    return [text for text in self.texts if re.search(pattern, text)]
+
+        def wait(self, pattern, limit=15):
+            return wait_for(lambda: self.got(pattern), limit, lambda: f"{pattern}: {self.texts}")
+
+    yield Listener
+    for each in sockets:
+        each.close()
+
+
+def test_syslog_gets_every_program_s_lines(smailer, identity, relay, datagrams):
+    if not identity.is_root:
+        pytest.skip("only root may have a /dev of its own")
+    instance = smailer({FOO: relay}, started=False, log_to="syslog", log_level="info")
+    listener = datagrams("syslog")
+    instance.wrapper = ["unshare", "-m", "--propagation", "private", "sh", "-c", OWN_DEV, "sh",
+                      str(listener.path), str(instance.root / "dev")]
+    instance.start()
+    name = instance.base.drop()
+    instance.wait_for_file(instance.base, "sent", name)
+    # <22>: mail.info; time and host are syslogd's.
+    listener.wait(r"^<22>smailer/smtp\[\d+\]: \S+: to=<boo@hisorhermail\.com>, .*status=sent")
+    listener.wait(rf"^<22>smailer/qmgr\[\d+\]: \S+: moved to sent/{name}$")
+    assert all(text.isprintable() for text in listener.texts), listener.texts
+    assert instance.logs() == {}
+    assert instance.stop() == 0
+    listener.wait(r"^<\d+>smailer/master\[\d+\]: .*ended with status 0")
+
+
+@pytest.mark.one_identity
+def test_the_service_manager_is_told_how_far_it_is(smailer, relay, datagrams):
+    listener = datagrams("notify")
+    instance = smailer({FOO: relay}, started=False)
+    instance.wrapper = ["env", f"NOTIFY_SOCKET={listener.path}"]
+    instance.start()
+    listener.wait("^READY=1$")
+    instance.reload()
+    listener.wait(r"^RELOADING=1\nMONOTONIC_USEC=\d+$")
+    wait_for(lambda: len(listener.got("^READY=1$")) == 2, 15, "READY=1 after the reload")
+    instance.stop()
+    listener.wait("^STOPPING=1$")
+    assert [text.partition("\n")[0] for text in listener.texts] == \
+        ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+
+
+def test_bases_of_many_owners(smailer, identity, relay):
+    """spool_user = "*": what smailer makes in a base is its owner's, also what it records."""
+    if not identity.is_root:
+        pytest.skip("only root may serve many owners")
+    instance = smailer({FOO: relay}, {"sowa1": ["alfa", "beta", "gamma"]}, started=False,
+                       programs={"pickup": {"user": "sys"}, "qmgr": {"user": "man"}},
+                       spool_user="*")
+    os.chmod(instance.root / "sowa1", 0o755)
+    relay.answer = lambda stage, mail, address: \
+        "451 4.2.0 later" if address == "later@example.org" else None
+    owners = {}
+    for base, name in zip(instance.bases.values(), ("mail", "lp", "www-data")):
+        owner = pwd.getpwnam(name)
+        owners[base.sid] = owner.pw_uid, owner.pw_gid
+        base.identity = Identity("owner", 0, 0, *owners[base.sid])
+        base.identity.give(base.directory)
+        base.directory.chmod(0o700)
+    instance.configure()
+    instance.start()
+    for base in instance.bases.values():
+        names = base.drop(), base.drop(address="later@example.org"), base.drop(address="no address")
+        for name, state in zip(names, ("sent", "defer", "drop")):
+            instance.wait_for_file(base, state, name)
+            assert base.owner_and_mode(state)[:2] == owners[base.sid]
+        for path in base.directory.rglob("*"):
+            status = path.lstat()
+            assert (status.st_uid, status.st_gid) == owners[base.sid], path
+        assert base.record("defer", names[1])
+    assert {each["sid"] for each in instance.queue()} == set(owners)
