@@ -18,6 +18,9 @@
 /* The mean is over about so many mails. */
 #define TIMES 16
 
+/* What a mail that hung adds to it at the most: it says little of the others. */
+#define TIME_MOST_MS 1000
+
 static struct {
     struct account *accounts;
     uint32_t count;
@@ -189,6 +192,8 @@ turn_minute(struct account *account)
 void
 account_note_time(struct account *account, int64_t milliseconds)
 {
+    if (milliseconds > TIME_MOST_MS)
+        milliseconds = TIME_MOST_MS;
     account->mail_ms += ((double)milliseconds - account->mail_ms) / TIMES;
 }
 

@@ -26,6 +26,7 @@ static struct {
     uint32_t total; /* mails that may be in hand, beyond the few of each base */
     uint32_t in_hand; /* and those that are */
     uint64_t octets;
+    uint64_t standing_octets; /* of these, such as stand at workers that do not get on */
     bool stopped;
 } all;
 
@@ -138,6 +139,27 @@ base_note_end(struct base *base, uint64_t size)
     all.octets -= size;
 }
 
+void
+bases_forget_standing(void)
+{
+    for (uint32_t i = 0; i < all.count; i++)
+        all.bases[i].standing = 0;
+    all.standing_octets = 0;
+}
+
+void
+base_note_standing(struct base *base, uint64_t size)
+{
+    base->standing++;
+    all.standing_octets += size;
+}
+
+bool
+bases_are_full(void)
+{
+    return all.octets > OCTETS_MOST + all.standing_octets;
+}
+
 uint32_t
 bases_in_hand(void)
 {
@@ -167,8 +189,8 @@ limit_of(const struct base *base, uint32_t free)
     uint32_t limit = base->in_hand * 2 + BASE_LEAST;
     uint32_t most = BASE_LEAST + extra_of(base) + free / 2;
 
-    if (all.octets > OCTETS_MOST)
-        return base->in_hand == 0 ? 1 : 0;
+    if (bases_are_full())
+        return base->in_hand <= base->standing ? base->in_hand + 1 : 0;
     if (limit > most)
         limit = most;
     return limit > BASE_MOST ? BASE_MOST : limit;

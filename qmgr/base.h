@@ -41,6 +41,7 @@ struct base {
     int64_t lease_until; /* ms, monotonic: no mail is begun after that */
     uint32_t lease; /* how often the rows in hand were lost to others */
     uint32_t in_hand;
+    uint32_t standing; /* of these, such as stand at workers that do not get on */
     uint32_t stuck; /* of these, such whose own file cannot be moved */
     uint32_t granted; /* room at pickup that was not used yet */
     struct lane *lanes;
@@ -75,6 +76,14 @@ struct lane *base_lane(struct base *base, struct account *account);
 /* A mail of BASE came into hand, or left it. */
 void base_note_job(struct base *base, uint64_t size);
 void base_note_end(struct base *base, uint64_t size);
+
+/* Of what is in hand, a mail of BASE stands at a worker that does not get on: it takes no room from
+ * others. bases_forget_standing() begins the count anew. */
+void bases_forget_standing(void);
+void base_note_standing(struct base *base, uint64_t size);
+
+/* True where the mails in hand are as many octets as they may be: slow lanes then keep hardly any. */
+bool bases_are_full(void);
 
 /* Grants pickup what room there is now, to all bases; nothing while DRAINING. */
 void bases_grant(void);

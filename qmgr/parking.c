@@ -14,6 +14,9 @@
 #define LANE_KEEPS_MOST 32U
 #define LANE_KEEPS_LEAST 4U
 
+/* The same where the mails in hand are as many octets as they may be. */
+#define LANE_KEEPS_FULL 1U
+
 /* Parked mails that were asked for and did not come (somebody removed them) are asked for again. */
 #define WANTED_AGAIN_MS 1000
 
@@ -55,6 +58,8 @@ share_of(const struct lane *lane)
 
     for (const struct lane *each = lane->base->lanes; each != NULL; each = each->next)
         lanes += each->count > 0;
+    if (bases_are_full())
+        return LANE_KEEPS_FULL;
     share = LANES_KEEP / (lanes > 0 ? lanes : 1);
     if (share > LANE_KEEPS_MOST)
         return LANE_KEEPS_MOST;

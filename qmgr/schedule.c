@@ -437,6 +437,7 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
     finish_hear();
     parking_shorten();
     workers_recall();
+    workers_note_standing();
     workers_stop_idle(schedule.draining);
     /* Programs that run beside a master tell it at once what they have used up. */
     if (service_on_demand() || clock_monotonic_ms() - schedule.written_at >= WRITE_MS) {

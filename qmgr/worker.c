@@ -26,6 +26,9 @@
  * One alone, which may have died of anything, says nothing of the relay. */
 #define LOST_MOST 3
 
+/* A worker that hung is trusted again after a mail that took less than this. */
+#define QUICK_MS 250
+
 static struct worker *
 add(struct account *account, bool verbose)
 {
@@ -234,6 +237,14 @@ learn(struct worker *worker, const struct attempt *attempt)
     }
 }
 
+static void
+note_time(struct worker *worker, int64_t milliseconds)
+{
+    account_note_time(worker->account, milliseconds);
+    if (milliseconds < QUICK_MS)
+        worker->hung = false;
+}
+
 /* Until the mail is moved, or what became of its row is in the journal: a death before repeats it.
  */
 static void
@@ -258,7 +269,7 @@ static void
 end_delivery(struct worker *worker, struct job *job, const struct attempt *attempt)
 {
     learn(worker, attempt);
-    account_note_time(worker->account, clock_monotonic_ms() - worker->head_since);
+    note_time(worker, clock_monotonic_ms() - worker->head_since);
     take_back(job, job->handed_over || was_taken(attempt));
     if (job->base == NULL) {
         trial_end(job, attempt);

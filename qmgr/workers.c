@@ -10,8 +10,14 @@
 /* A worker that was stopped is done with what it has in this time, or its relay hangs. */
 #define STOP_MS 1000
 
-/* What waits behind a job for longer than this is given to somebody else. */
-#define RECALL_MS 5000
+/* A job stands that is its worker's first for longer than this. */
+#define STANDING_MS 1000
+
+/* What waits behind a job is given to somebody else after so many times what the relay takes for a
+ * mail, in these bounds; where nobody else gets on either, after the most. */
+#define RECALL_FACTOR 32
+#define RECALL_LEAST_MS 500
+#define RECALL_MOST_MS 5000
 
 static struct {
     LIST_HEAD(, worker) workers;
@@ -122,6 +128,34 @@ recall(struct worker *worker)
     }
 }
 
+static int64_t
+patience_with(const struct account *account)
+{
+    double patience = account->mail_ms * RECALL_FACTOR;
+
+    if (patience < RECALL_LEAST_MS)
+        return RECALL_LEAST_MS;
+    return patience < RECALL_MOST_MS ? (int64_t)patience : RECALL_MOST_MS;
+}
+
+/* True where ACCOUNT has, or may have, a worker that gets on. */
+static bool
+has_better(const struct account *account, int64_t now)
+{
+    const struct worker *worker;
+
+    if (account->worker_count < concurrency_allowed(&account->concurrency) &&
+        all.count < service_configuration()->programs[ROLE_SMTP].instances)
+        return true;
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    {
+        if (worker->state == WORKER_UP && !worker->alone && !worker->verbose &&
+            (worker->in_hand == 0 || now - worker->head_since < patience_with(account)))
+            return true;
+    }
+    return false;
+}
+
 void
 workers_recall(void)
 {
@@ -130,9 +164,29 @@ workers_recall(void)
 
     LIST_FOREACH(worker, &all.workers, in_all)
     {
-        if (worker->state == WORKER_UP && worker->in_hand > 1 &&
-            now - worker->head_since >= RECALL_MS)
+        int64_t stands = now - worker->head_since;
+
+        if (worker->state != WORKER_UP || worker->in_hand <= 1)
+            continue;
+        if (stands >= RECALL_MOST_MS ||
+            (stands >= patience_with(worker->account) && has_better(worker->account, now)))
             recall(worker);
+    }
+}
+
+void
+workers_note_standing(void)
+{
+    struct worker *worker;
+    int64_t now = clock_monotonic_ms();
+
+    bases_forget_standing();
+    LIST_FOREACH(worker, &all.workers, in_all)
+    {
+        const struct job *job = TAILQ_FIRST(&worker->jobs);
+
+        if (job != NULL && job->base != NULL && now - worker->head_since >= STANDING_MS)
+            base_note_standing(job->base, job->identity.size);
     }
 }
 

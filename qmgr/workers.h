@@ -28,6 +28,9 @@ void workers_stop_idle(bool at_once);
 
 void workers_stop_all(void);
 
+/* Tells the bases which of their mails stand at workers that do not get on. */
+void workers_note_standing(void);
+
 /* Asks those back that wait behind a job which does not get on. */
 void workers_recall(void);
 

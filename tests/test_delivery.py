@@ -414,37 +414,3 @@ def test_fewer_connections_where_the_relay_refuses_some(smailer, make_relay):
     assert instance.base.files("defer") == []
     assert relay.refused < 20
     instance.wait_for_log("wants fewer connections: [123] at the most", "qmgr")
-
-
-@pytest.mark.one_identity
-def test_one_account_in_trouble_does_not_slow_another(smailer, scripted_server, make_relay):
-    """One whose relay hangs at every stage in turn, one whose relay is down, one over its quota."""
-    count = 1500
-    def rate(instance, base, relay):
-        start = time.monotonic()
-        base.drop_many(count, "good", sender="good@example.com")
-        relay.wait(count, 60)
-        return count / (time.monotonic() - start)
-    programs = {"smtp": {"instances": 12}}
-    first = make_relay()
-    alone = smailer({"good@example.com": account(first, connections=4)}, programs=programs,
-                    log_level="info")
-    undisturbed = rate(alone, alone.base, first)
-    alone.stop()
-    hung = {stage: scripted_server({stage: hang}) for stage in ("greeting", "mail", "content")}
-    down, over, second = make_relay(), make_relay(), make_relay()
-    down.down()
-    accounts = {f"{stage}@example.com": account(server, connections=2)
-                for stage, server in hung.items()}
-    accounts.update({"down@example.com": account(down),
-                     "over@example.com": account(over, mails_per_day=3),
-                     "good@example.com": account(second, connections=4)})
-    instance = smailer(accounts, programs=programs, log_level="info", retry_interval="1h")
-    for address in accounts:
-        if not address.startswith("good"):
-            instance.base.drop_many(count, address.partition("@")[0], sender=address)
-    over.wait(3)
-    wait_for(lambda: len(instance.base.files("defer")) == count, 60, "all of the down relay's")
-    disturbed = rate(instance, instance.base, second)
-    assert len(over.mails) == 3
-    assert disturbed > 0.5 * undisturbed, (disturbed, undisturbed)  # 0.8 on a machine that is idle
