@@ -51,9 +51,9 @@ is_offered_again(const struct message_finished *finished)
     return finished->end == JOB_AGAIN || finished->end == JOB_STRUCK;
 }
 
-/* True where another mail has that name in PLACE, so that the one that came got a new one, which the
- * next pass finds. What is known of it is kept, unless that may be of a file which somebody moved
- * away: then the pass reads the records of both. */
+/* True where another mail has that name in PLACE, so that the one that came got a new one, which
+ * the next pass finds. What is known of it is kept, unless that may be of a file which somebody
+ * moved away: then the pass reads the records of both. */
 static bool
 is_another(struct base *base, enum mail_state place, const char *name)
 {

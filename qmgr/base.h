@@ -66,8 +66,8 @@ bool base_may_begin(const struct base *base, const struct job *job);
 /* What is claimed is sure until UNTIL (ms, monotonic); 0: what is in hand is not any more. */
 void base_note_lease(struct base *base, int64_t until);
 
-/* Until when a mail of BASE must be begun by whom it is given to now, in ms of the monotonic clock; 0:
- * there is no such time. BASE may be NULL. */
+/* Until when a mail of BASE must be begun by whom it is given to now, in ms of the monotonic clock;
+ * 0: there is no such time. BASE may be NULL. */
 int64_t base_begin_until(const struct base *base);
 
 /* The lane of BASE for ACCOUNT, made where there is none. */
@@ -82,7 +82,8 @@ void base_note_end(struct base *base, uint64_t size);
 void bases_forget_standing(void);
 void base_note_standing(struct base *base, uint64_t size);
 
-/* True where the mails in hand are as many octets as they may be: slow lanes then keep hardly any. */
+/* True where the mails in hand are as many octets as they may be: slow lanes then keep hardly any.
+ */
 bool bases_are_full(void);
 
 /* Grants pickup what room there is now, to all bases; nothing while DRAINING. */

@@ -42,7 +42,8 @@ struct worker {
     bool lost; /* it ended before it could */
     bool verbose; /* it tells its dialogue: a test's */
     int64_t head_since; /* ms, monotonic: when its first job came to be the first */
-    bool hung; /* jobs were recalled from behind another: it gets one at a time until one is quick */
+    bool
+        hung; /* jobs were recalled from behind another: it gets one at a time until one is quick */
     int64_t started_at; /* ms, monotonic */
     int64_t stopped_at; /* the same */
     int64_t idle_since; /* ms, monotonic; 0: it has jobs */
