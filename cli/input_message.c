@@ -139,7 +139,8 @@ read_lines(struct input *input, FILE *file, bool ignore_dots, struct error *erro
     bool is_first = true;
 
     while (read_line(input, file)) {
-        if (!ignore_dots && input->length == 1 && input->line[0] == '.')
+        input->message->dotted = !ignore_dots && input->length == 1 && input->line[0] == '.';
+        if (input->message->dotted)
             break;
         if (!ignore_dots)
             take_dot_off(input);

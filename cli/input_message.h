@@ -25,6 +25,7 @@ struct input_message {
     size_t header_count;
     int body; /* a memfd: lines ended by LF, the last as it came */
     uint64_t body_size; /* octets */
+    bool dotted; /* a line that was only a dot ended it */
     bool has_8bit;
 };
 

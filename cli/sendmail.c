@@ -45,6 +45,7 @@ static int (*const MODES[])(const struct sendmail_options *options) = {
     [SENDMAIL_RUN] = sendmail_run,
     [SENDMAIL_DAEMON] = sendmail_daemon,
     [SENDMAIL_NOTHING] = do_nothing,
+    [SENDMAIL_SMTP] = sendmail_smtp,
     [SENDMAIL_REFUSED] = refuse,
 };
 

@@ -19,6 +19,12 @@ int sendmail_daemon(const struct sendmail_options *options);
 /* Takes a message from standard input. */
 int sendmail_submit(const struct sendmail_options *options);
 
+/* The same of one message of several; why it is not taken is said on standard error. */
+int sendmail_take(const struct sendmail_options *options);
+
+/* -bs: takes messages by SMTP on standard input. */
+int sendmail_smtp(const struct sendmail_options *options);
+
 /* Asks QUESTION of the running smailer, or of programs of its own where none runs, or where the
  * running one does not know the directory of -oQ. Returns the answer's status, and says why where
  * it is none of success. */

@@ -55,7 +55,7 @@ static const struct {
     {'i', SENDMAIL_NOTHING},
     {'h', SENDMAIL_NOTHING},
     {'H', SENDMAIL_NOTHING},
-    {'s', SENDMAIL_REFUSED},
+    {'s', SENDMAIL_SMTP},
     {'t', SENDMAIL_REFUSED},
     {'v', SENDMAIL_REFUSED},
 };

@@ -18,7 +18,8 @@ enum sendmail_mode {
     SENDMAIL_RUN, /* -q */
     SENDMAIL_DAEMON, /* -bd, -bD, -qTIME */
     SENDMAIL_NOTHING, /* -bi, -bh, -bH, and what only ends */
-    SENDMAIL_REFUSED /* -bs, -bt, -bv */
+    SENDMAIL_SMTP, /* -bs */
+    SENDMAIL_REFUSED /* -bt, -bv */
 };
 
 /* How -oQueueSortOrder sorts. */

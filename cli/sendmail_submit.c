@@ -69,6 +69,11 @@ make(const struct sendmail_options *options, int *content, struct error *error)
     if (getrandom(&origin.token, sizeof(origin.token), 0) != sizeof(origin.token))
         origin.token = (uint64_t)getpid();
     status = input_message_read(&message, stdin, options->ignore_dots, error);
+    /* Whoever speaks SMTP says where the message ends. */
+    if (status == EX_OK && options->mode == SENDMAIL_SMTP && !message.dotted) {
+        error_set(error, "the message ends without a dot");
+        status = EX_IOERR;
+    }
     if (status == EX_OK)
         status = submission_make(options, &message, &origin, content, error);
     input_message_free(&message);
@@ -176,7 +181,7 @@ hand_to_directory(const struct sendmail_options *options, int content)
 }
 
 int
-sendmail_submit(const struct sendmail_options *options)
+sendmail_take(const struct sendmail_options *options)
 {
     struct error error = {.code = 0};
     int content = -1;
@@ -191,5 +196,11 @@ sendmail_submit(const struct sendmail_options *options)
     if (content >= 0)
         close(content);
     /* The disk did not take it: that may be better later. */
-    return output_end(status == EX_CANTCREAT ? EX_TEMPFAIL : status);
+    return status == EX_CANTCREAT ? EX_TEMPFAIL : status;
+}
+
+int
+sendmail_submit(const struct sendmail_options *options)
+{
+    return output_end(sendmail_take(options));
 }

@@ -364,12 +364,34 @@ def test_a_dot_ends_the_message(sendmail, relay):
 @pytest.mark.one_identity
 @pytest.mark.parametrize("words, status", [
     ([], 64), (["-t"], 64), (["a@"], 64), (["|/bin/sh"], 64), (["-B9BIT", "a@x.org"], 64),
-    (["-h26", "a@x.org"], 69), (["-bs"], 64)])
+    (["-h26", "a@x.org"], 69), (["-bv"], 64)])
 def test_messages_that_are_not_taken(sendmail, relay, words, status):
     command = sendmail(relay)
     result = command(*words, input="Subject: s\n\nbody\n")
     assert result.returncode == status and result.stderr + result.stdout != ""
     assert command.mqueue.names() == []
+
+
+@pytest.mark.one_identity
+def test_messages_by_smtp_on_standard_input(sendmail, relay):
+    command = sendmail(relay, started=True)
+    result = command("-bs", input="\r\n".join([
+        "EHLO here", "RCPT TO:<early@far.example.net>", "MAIL FROM:<ann@example.org> BODY=8BITMIME",
+        "RCPT TO:<bob@far.example.net>", "RCPT TO:carl", "RCPT TO:<carl@far.example.net>", "DATA",
+        "Subject: one", "", "..dot", "body", ".", "MAIL FROM:<>", "RSET", "DATA", "FOO",
+        "MAIL FROM:<ann@example.org>", "RCPT TO:<a@>", "DATA", "", ".",
+        "MAIL FROM:<>", "RCPT TO:<dan@far.example.net>", "DATA", "Subject: two", "", ".", "QUIT",
+        "NOOP", ""]))
+    codes = [line[:3] for line in result.stdout.splitlines() if line[3:4] != "-"]
+    assert (result.returncode, codes) == (0, "220 250 503 250 250 501 250 354 250 250 250 503 500 "
+                                             "250 250 354 554 250 250 354 250 221".split())
+    assert "Hostname required" in result.stderr
+    mails = {mail.subject: mail for mail in relay.wait(2)}
+    assert mails["one"].recipients == ["bob@far.example.net", "carl@far.example.net"]
+    assert mails["one"].content.endswith(b"\r\n\r\n.dot\r\nbody\r\n")
+    assert (mails["two"].sender or "").strip("<>") == "" and len(relay.mails) == 2
+    broken = command("-bs", input="MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\nSubject: x\r\n")
+    assert "554" in broken.stdout and command.mqueue.names() == []
 
 
 def test_delivery_notices_are_asked_for(sendmail, make_relay):
