@@ -18,6 +18,9 @@
 
 /* What all may have together: mails, and the octets of their files. */
 #define TOTAL_MOST 2048
+
+/* What an open queue holds. */
+#define QUEUE_DESCRIPTORS 7
 #define OCTETS_MOST (64U << 20)
 
 static struct {
@@ -30,15 +33,16 @@ static struct {
     bool stopped;
 } all;
 
-/* Each mail in hand is a descriptor; half of them are left for everything else. */
+/* Each mail in hand is a descriptor; half of what the queues leave is for everything else. */
 static uint32_t
-find_total(void)
+find_total(uint32_t bases)
 {
+    rlim_t queues = (rlim_t)bases * QUEUE_DESCRIPTORS;
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > TOTAL_MOST)
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > TOTAL_MOST + queues)
         return TOTAL_MOST;
-    return (uint32_t)limit.rlim_cur / 2;
+    return limit.rlim_cur > queues ? (uint32_t)(limit.rlim_cur - queues) / 2 : 0;
 }
 
 void
@@ -48,7 +52,7 @@ bases_open(void)
 
     all.count = (uint32_t)configuration->queue_count;
     all.bases = memory_new(all.count, sizeof(*all.bases));
-    all.total = find_total();
+    all.total = find_total(all.count);
     for (uint32_t i = 0; i < all.count; i++) {
         all.bases[i].number = i;
         all.bases[i].settings = &configuration->queues[i];
