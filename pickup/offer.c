@@ -121,27 +121,31 @@ note_problem(struct finding *finding, const char *problem)
     strlcpy(finding->problem, problem, sizeof(finding->problem));
 }
 
-/* Opens what the mail has beside its file; without it, cleanup has no use for the file. */
-static void
-find_data(struct base *base, struct finding *finding)
+/* Opens what the mail has beside its file; without it, cleanup has no use for the file. False where
+ * it cannot be opened now, which says nothing of the mail. */
+static bool
+find_data(struct base *base, struct finding *finding, struct error *error)
 {
-    struct error error;
     uint64_t size;
 
     if (finding->descriptor < 0)
-        return;
-    switch (queue_mail_find_data(base->queue, &finding->identity, &finding->data, &size, &error)) {
+        return true;
+    switch (queue_mail_find_data(base->queue, &finding->identity, &finding->data, &size, error)) {
     case QUEUE_FOUND:
-        return;
+        return true;
     case QUEUE_FOUND_TOO_LARGE:
         note_problem(finding, TOO_LARGE);
         break;
-    default:
-        note_problem(finding, error.text);
+    case QUEUE_FOUND_OTHER:
+    case QUEUE_FOUND_GONE:
+        note_problem(finding, error->text);
+        break;
+    case QUEUE_FOUND_FAILED:
         break;
     }
     close(finding->descriptor);
     finding->descriptor = -1;
+    return finding->problem[0] != '\0';
 }
 
 /* In an mqueue a new file may be a mail that was tried before: the next pass finds it. */
@@ -155,6 +159,14 @@ look_for_deferred(struct base *base, const struct candidate *candidate)
         queue_mail_find(base->queue, MAIL_DEFERRED, candidate->name, &identity, NULL, NULL) ==
             QUEUE_FOUND)
         base->passes[MAIL_DEFERRED].wanted = true;
+}
+
+/* A candidate that cannot be read now is looked at again later. */
+static void
+leave_unreadable(struct base *base, const struct candidate *candidate, const struct error *error)
+{
+    log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error->text);
+    leave_alone(base, candidate, clock_now_ms() + UNREADABLE_MS);
 }
 
 /* A mail with strikes, which was too many to be kept, is looked at again later. */
@@ -191,13 +203,15 @@ examine(struct base *base, const struct candidate *candidate, struct finding *fi
         base_forget(base, known_key(candidate->place, candidate->name));
         return false;
     case QUEUE_FOUND_FAILED:
-        log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
-        leave_alone(base, candidate, clock_now_ms() + UNREADABLE_MS);
+        leave_unreadable(base, candidate, &error);
+        return false;
+    }
+    if (!find_data(base, finding, &error)) {
+        leave_unreadable(base, candidate, &error);
         return false;
     }
     finding->hash = queue_mail_hash(base->queue, &finding->identity);
     queue_mail_record(base->queue, &finding->identity, clock_now_ms(), &finding->record);
-    find_data(base, finding);
     return true;
 }
 

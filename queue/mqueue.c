@@ -189,6 +189,8 @@ queue_mail_find_data(struct queue *queue, const struct mail_identity *identity, 
             return QUEUE_FOUND;
     }
     error_errno(error, "open %s/%s", queue->path, name);
+    if (*descriptor < 0 && (error->code == ELOOP || error->code == ENXIO)) /* a link, a socket */
+        return QUEUE_FOUND_OTHER;
     if (*descriptor < 0)
         return error->code == ENOENT ? QUEUE_FOUND_GONE : QUEUE_FOUND_FAILED;
     close(*descriptor);

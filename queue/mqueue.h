@@ -132,7 +132,7 @@ struct mqueue_submission {
 };
 
 /* Writes both files; they are on the disk, and the directory is synced, when it returns true. ID
- * (of MQUEUE_ID_SIZE octets) gets the job's. */
+ * (of MQUEUE_ID_SIZE octets) gets the job's, "" where there is none. */
 #define MQUEUE_ID_SIZE 24
 bool mqueue_submit(struct queue *queue, const struct mqueue_submission *submission, int64_t now,
     char id[MQUEUE_ID_SIZE], struct error *error);

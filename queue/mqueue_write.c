@@ -241,19 +241,24 @@ mqueue_submit(struct queue *queue, const struct mqueue_submission *submission, i
     int descriptor;
     bool done;
 
+    id[0] = '\0';
     if (!sync_trusts(queue, error))
         return false;
     descriptor = create_data(queue, now, id, error);
-    if (descriptor < 0)
+    if (descriptor < 0) {
+        id[0] = '\0';
         return false;
+    }
     done = copy(submission->body, submission->offset, descriptor, &size, error) &&
            sync_file(queue, descriptor, error);
     close(descriptor);
     number(&control, submission, size, now);
     done = done && publish(queue, id, &control, error);
     mqueue_name(name, 'd', id);
-    if (!done)
+    if (!done) {
         unlinkat(queue->directories[DIRECTORY_QUEUE], name, 0);
+        id[0] = '\0'; /* whoever tries again knows by it that there is no such job */
+    }
     return done;
 }
 

@@ -531,3 +531,16 @@ def test_one_is_told_when_the_last_try_failed(smailer, make_relay):
     instance.base.drop()
     notice = relay.wait_for_recipient(ADDRESS)
     assert status_of(notice)[0]["Status"] == "5.4.7"
+
+
+def test_a_body_that_cannot_be_read_now_is_no_reason_to_return_a_mail(mqueue, relay):
+    instance = mqueue({"default": relay}, started=False)
+    id = instance.mqueue.put("bob@far.example.net", sender="ann@example.org")
+    (instance.mqueue.directory / f"df{id}").chmod(0)
+    instance.start()
+    instance.wait_for_log(rf"open .*df{id}: Permission denied", "pickup")
+    assert instance.mqueue.names() == [f"df{id}", f"qf{id}"]
+    (instance.mqueue.directory / f"df{id}").chmod(0o600)
+    instance.restart()
+    assert relay.wait(1)[0].recipients == ["bob@far.example.net"]
+    wait_for_names(instance, [])

@@ -41,7 +41,8 @@ class Scenario:
 def _kills():
     full = {"spool": 90, "mqueue": 25, "sendmail": 12, "sql": 10}
     for kind, number in full.items():
-        roles = kills.ROLES if kind != "sql" else (*kills.ROLES, "sql")
+        # pickup has no job where all is in a table: its deaths count as ones before a first job.
+        roles = kills.ROLES if kind != "sql" else ("sql", *kills.ROLES[1:])
         for role in roles:
             quick = {"kills": 2} if (kind, role) in QUICK_KILLS else None
             yield Scenario(f"kill {kind} {role}", kills.run, (kind, role),

@@ -29,6 +29,7 @@ class Recorder(LoopServer):
         self.total = 0
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._thaw = None
+        self.epoch = 0  # counts the cuts
         super().__init__()
 
     def connect(self):
@@ -59,6 +60,7 @@ class Recorder(LoopServer):
         thaw = self._thaw
 
         def stand_still():
+            self.epoch += 1  # whose connection is older is dead, whatever it has said
             frozen.set()
             thaw.wait()
         self._loop.call_soon_threadsafe(stand_still)
@@ -81,6 +83,7 @@ class Recorder(LoopServer):
 class _Session(asyncio.Protocol):
     def __init__(self, relay):
         self.relay = relay
+        self.epoch = relay.epoch
         self.buffer = bytearray()
         self.in_content = False
         self.mails = []  # of this transaction
@@ -99,7 +102,7 @@ class _Session(asyncio.Protocol):
         self._work()
 
     def _work(self):
-        while not self.waiting and not self.transport.is_closing():
+        while not self.waiting and not self._is_dead():
             if self.in_content:
                 end = self.buffer.find(b"\r\n.\r\n")
                 if end < 0:
@@ -156,9 +159,12 @@ class _Session(asyncio.Protocol):
 
     def _accept_later(self, content):
         self.waiting = False
-        if not self.transport.is_closing():
+        if not self._is_dead():
             self._accept(content)
             self._work()
+
+    def _is_dead(self):
+        return self.transport.is_closing() or self.epoch != self.relay.epoch
 
     def _accept(self, content):
         for mail in self.mails:

@@ -29,6 +29,7 @@
 #define STEPS_MAX 100
 
 static int steps_left = -1; /* -1: no end */
+static bool naming_fails;
 
 static void
 step(void)
@@ -43,6 +44,10 @@ int
 renameat2(int source, const char *from, int target, const char *to, unsigned int flags)
 {
     step();
+    if (naming_fails && flags == RENAME_NOREPLACE && from[0] == 't') {
+        errno = EIO;
+        return -1;
+    }
     return (int)syscall(SYS_renameat2, source, from, target, to, flags);
 }
 
@@ -205,21 +210,31 @@ hold(const struct scene *scene)
     queue_close(queue);
 }
 
-static void
-submit(const struct scene *scene)
+static bool
+try_to_submit(const struct scene *scene, char id[MQUEUE_ID_SIZE])
 {
     struct queue *queue = open_queue(scene);
     struct control_recipient recipient = {.address = "new@x", .flags = "PFD"};
     struct mqueue_submission submission = {
         .control = {.sender = "<>", .recipients = &recipient, .recipient_count = 1}};
     char path[128];
-    char id[MQUEUE_ID_SIZE];
     struct error error;
+    bool done;
 
     snprintf(path, sizeof(path), "%s/df" ID, scene->path);
     submission.body = open(path, O_RDONLY);
-    assert_true(mqueue_submit(queue, &submission, scene->now, id, &error));
+    done = mqueue_submit(queue, &submission, scene->now, id, &error);
+    close(submission.body);
     queue_close(queue);
+    return done;
+}
+
+static void
+submit(const struct scene *scene)
+{
+    char id[MQUEUE_ID_SIZE];
+
+    assert_true(try_to_submit(scene, id));
 }
 
 /* Each control file is whole, and its data is there. Returns how many jobs there are. */
@@ -370,6 +385,27 @@ test_submitting(void **state)
     die_everywhere(submit, check_submitted);
 }
 
+/* A notice with an id is taken for one that is on the disk. */
+static void
+test_failing_to_submit_leaves_no_id(void **state)
+{
+    struct scene scene;
+    char recipients[256];
+    char id[MQUEUE_ID_SIZE];
+
+    (void)state;
+    begin(&scene);
+    naming_fails = true;
+    assert_false(try_to_submit(&scene, id));
+    naming_fails = false;
+    assert_string_equal(id, "");
+    assert_int_equal(check_jobs(&scene, recipients), 1);
+    assert_true(try_to_submit(&scene, id));
+    assert_string_not_equal(id, "");
+    assert_int_equal(check_jobs(&scene, recipients), 2);
+    end(&scene);
+}
+
 int
 main(void)
 {
@@ -378,6 +414,7 @@ main(void)
         cmocka_unit_test(test_removing),
         cmocka_unit_test(test_holding),
         cmocka_unit_test(test_submitting),
+        cmocka_unit_test(test_failing_to_submit_leaves_no_id),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
