@@ -78,8 +78,9 @@ class PostgreSQL:
         options = [word for name, value in {"port": self.port, **self.settings}.items()
                    for word in ("-c", f"{name}={value}")]
         with open(self.root / "log", "ab") as log:
+            # Where the tests themselves are killed, it ends as well.
             self.process = subprocess.Popen(
-                [self.bin / "postgres", "-D", self.data, "-k", self.root, *options],
+                ["setpriv", "--pdeathsig", "INT", self.bin / "postgres", "-D", self.data, "-k", self.root, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root, **self._as)
         wait_for(lambda: self._run(self.bin / "pg_isready", "-h", self.root, "-p", self.port,
                                    check=False).returncode == 0,
