@@ -11,6 +11,7 @@
 #include "lib/job_number.h"
 #include "lib/log.h"
 #include "lib/mail_id.h"
+#include "lib/mark.h"
 #include "lib/service.h"
 
 #include "cleanup/job.h"
@@ -29,6 +30,12 @@ static struct {
     uint32_t count;
     struct event *idle;
 } owed;
+
+/* The job under way, for qmgr to read. */
+static struct {
+    struct mark *mark;
+    int descriptor;
+} at_work;
 
 static bool
 prepare(struct service_paths *paths, struct error *error)
@@ -172,6 +179,7 @@ handle_parse(struct channel *from, const struct message *message)
     const struct message_parse *parse = &message->parse;
 
     limit_time();
+    mark_set(at_work.mark, parse->job);
     (parse->mqueue > 0 ? judge_job : judge_file)(parse, &judgement);
     close(parse->file);
     if (parse->data >= 0)
@@ -200,6 +208,7 @@ handle_notice(struct channel *from, const struct message *message)
     struct error error;
 
     limit_time();
+    mark_set(at_work.mark, message->notice.job);
     if (!notice_compose(
             &message->notice, &made.notice_made.content, &made.notice_made.header, &error)) {
         error.text[JUDGE_REASON_MAX] = '\0';
@@ -228,7 +237,8 @@ grant_first_room(enum role role, uint32_t instance, uint32_t count)
 static void
 peer_joined(struct channel *peer)
 {
-    (void)peer;
+    if (channel_peer(peer) == ROLE_QMGR)
+        service_send(peer, &(struct message){MESSAGE_AT_WORK, .at_work = {at_work.descriptor}});
     grant_first_room(ROLE_PICKUP, 0, ROOM_FINDER);
     grant_first_room(ROLE_CONTROL, 0, ROOM_CONTROL);
     for (uint32_t i = 0; i < JOB_SQL_MAX; i++)
@@ -246,9 +256,9 @@ static bool
 start(int inheritance, struct error *error)
 {
     (void)inheritance;
-    (void)error;
     owed.idle = service_timer(on_idle, NULL);
-    return true;
+    at_work.mark = mark_create(&at_work.descriptor, error);
+    return at_work.mark != NULL;
 }
 
 static const struct service_handler HANDLERS[] = {

@@ -9,17 +9,12 @@
 #include "lib/channel.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/packet.h"
 
-/* Messages taken in one go, so that one busy peer does not starve the others. */
-#define BURST 64
-
-/* A message that the pipe had no room for. */
-struct pending {
-    STAILQ_ENTRY(pending) next;
-    size_t size;
-    int descriptors[FIELD_DESCRIPTORS_MAX];
-    size_t descriptor_count;
-    unsigned char octets[];
+/* What SCM_RIGHTS needs for all descriptors of a packet. */
+union control {
+    struct cmsghdr align;
+    char octets[CMSG_SPACE(sizeof(int) * PACKET_DESCRIPTORS_MAX)];
 };
 
 struct channel {
@@ -31,15 +26,20 @@ struct channel {
     void *context;
     struct event *readable;
     struct event *writable;
-    STAILQ_HEAD(, pending) backlog;
-    size_t backlog_count;
+    struct event *turn_end; /* active while something is to leave at the end of this turn */
+    TAILQ_HEAD(packet_list, packet) packets; /* that did not leave yet; the last may still grow */
+    size_t backlog; /* messages in them that the pipe had no room for */
     bool busy; /* within a callback: close only marks */
     bool closed; /* the owner is done with it */
     bool broken; /* closed() was or will be called */
 };
 
-/* One message is handled at a time, so one buffer serves all channels of a process. */
-static unsigned char received_octets[MESSAGE_SIZE_MAX + 1];
+/* The messages of one packet are handled before another is received, so one buffer serves all
+ * channels of a process, but for what is received from within a handler. */
+static struct {
+    unsigned char octets[PACKET_SIZE_MAX + 1];
+    bool taken;
+} received;
 
 bool
 channel_pair(int descriptors[2], struct error *error)
@@ -50,21 +50,13 @@ channel_pair(int descriptors[2], struct error *error)
 }
 
 static void
-free_pending(struct pending *pending)
-{
-    for (size_t i = 0; i < pending->descriptor_count; i++)
-        close(pending->descriptors[i]);
-    free(pending);
-}
-
-static void
 free_channel(struct channel *channel)
 {
-    struct pending *pending;
+    struct packet *packet;
 
-    while ((pending = STAILQ_FIRST(&channel->backlog)) != NULL) {
-        STAILQ_REMOVE_HEAD(&channel->backlog, next);
-        free_pending(pending);
+    while ((packet = TAILQ_FIRST(&channel->packets)) != NULL) {
+        TAILQ_REMOVE(&channel->packets, packet, next);
+        packet_free(packet);
     }
     free(channel);
 }
@@ -77,6 +69,7 @@ stop(struct channel *channel)
         return;
     event_free(channel->readable);
     event_free(channel->writable);
+    event_free(channel->turn_end);
     close(channel->descriptor);
     channel->descriptor = -1;
 }
@@ -100,9 +93,9 @@ report_broken(struct channel *channel, const char *reason)
     channel->events->closed(channel, reason);
 }
 
-/* Puts the descriptors that came with HEADER into INPUT; true where none was cut off. */
+/* Puts the descriptors that came with HEADER into READER; true where nothing was cut off. */
 static bool
-take_descriptors(struct msghdr *header, struct field_input *input)
+take_descriptors(struct msghdr *header, struct packet_reader *reader)
 {
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL;
          control = CMSG_NXTHDR(header, control)) {
@@ -111,24 +104,23 @@ take_descriptors(struct msghdr *header, struct field_input *input)
         if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
             continue;
         count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        if (count > FIELD_DESCRIPTORS_MAX - input->descriptor_count)
-            count = FIELD_DESCRIPTORS_MAX - input->descriptor_count;
-        memcpy(
-            input->descriptors + input->descriptor_count, CMSG_DATA(control), count * sizeof(int));
-        input->descriptor_count += count;
+        if (count > PACKET_DESCRIPTORS_MAX - reader->descriptor_count)
+            count = PACKET_DESCRIPTORS_MAX - reader->descriptor_count;
+        memcpy(reader->descriptors + reader->descriptor_count, CMSG_DATA(control),
+            count * sizeof(int));
+        reader->descriptor_count += count;
     }
     return (header->msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0;
 }
 
-/* Receives one message's octets: 1, 0 at the end, -1 where there is nothing now or it failed. */
+/* Receives a packet into BUFFER, of sizeof(received.octets): 1, 0 at the end, -1 where there is
+ * nothing now or it failed. */
 static int
-receive_octets(struct channel *channel, struct field_input *input, bool *whole)
+receive_octets(
+    const struct channel *channel, unsigned char *buffer, struct packet_reader *reader, bool *whole)
 {
-    union {
-        struct cmsghdr align;
-        char octets[CMSG_SPACE(sizeof(int) * FIELD_DESCRIPTORS_MAX)];
-    } control;
-    struct iovec part = {received_octets, sizeof(received_octets)};
+    union control control;
+    struct iovec part = {buffer, sizeof(received.octets)};
     struct msghdr header = {.msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = &control,
@@ -137,36 +129,79 @@ receive_octets(struct channel *channel, struct field_input *input, bool *whole)
 
     if (size <= 0)
         return (int)size;
-    *input = (struct field_input){.octets = received_octets, .size = (size_t)size};
-    *whole = take_descriptors(&header, input);
+    *reader = (struct packet_reader){.octets = buffer, .size = (size_t)size};
+    *whole = take_descriptors(&header, reader);
     return 1;
 }
 
-/* Receives and hands on one message; false where there is no more to do now. */
+/* Hands on the next message of the packet; false where there is none, or nobody for it. */
 static bool
-receive_message(struct channel *channel)
+hand_on(struct channel *channel, struct packet_reader *reader)
 {
     struct field_input input;
     struct message message;
     struct error error;
-    bool whole = true;
-    int received = receive_octets(channel, &input, &whole);
 
-    if (received < 0 && (errno == EAGAIN || errno == EINTR))
+    switch (packet_next(reader, &input, &error)) {
+    case PACKET_END:
         return false;
-    if (received <= 0) {
-        report_broken(channel, "");
+    case PACKET_BROKEN:
+        report_broken(channel, error.text);
         return false;
+    case PACKET_MESSAGE:
+        break;
     }
-    /* What was cut is decoded all the same, so that its descriptors find their end. */
-    if (!message_decode(&message, channel->peer, channel->self, &input, &error) || !whole) {
-        report_broken(channel, whole ? error.text : "a message was cut: it is too long");
+    if (!message_decode(&message, channel->peer, channel->self, &input, &error)) {
+        report_broken(channel, error.text);
         return false;
     }
     channel->events->received(channel, &message);
     return !channel->closed && !channel->broken;
 }
 
+/* Receives a packet and hands on its messages; false where there is no more to do now. */
+static bool
+receive_packet(struct channel *channel, unsigned char *buffer)
+{
+    struct packet_reader reader;
+    bool whole = true;
+    int got = receive_octets(channel, buffer, &reader, &whole);
+
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    if (got <= 0) {
+        report_broken(channel, "");
+        return false;
+    }
+    if (!whole)
+        report_broken(channel, "a packet was cut: it is too long");
+    while (whole && hand_on(channel, &reader))
+        continue;
+    packet_close_rest(&reader);
+    return !channel->closed && !channel->broken;
+}
+
+/* As receive_packet(). What is received from within a handler leaves the packet alone that is being
+ * handled. */
+static bool
+receive(struct channel *channel)
+{
+    unsigned char *buffer;
+    bool more;
+
+    if (!received.taken) {
+        received.taken = true;
+        more = receive_packet(channel, received.octets);
+        received.taken = false;
+        return more;
+    }
+    buffer = memory_resize(NULL, 1, sizeof(received.octets));
+    more = receive_packet(channel, buffer);
+    free(buffer);
+    return more;
+}
+
+/* One packet a turn, so that a busy peer does not starve the others. */
 static void
 on_readable(evutil_socket_t descriptor, short what, void *context)
 {
@@ -175,8 +210,7 @@ on_readable(evutil_socket_t descriptor, short what, void *context)
     (void)descriptor;
     (void)what;
     channel->busy = true;
-    for (int i = 0; i < BURST && receive_message(channel); i++)
-        continue;
+    receive(channel);
     end_callback(channel);
 }
 
@@ -186,30 +220,27 @@ channel_read_out(struct channel *channel)
     if (channel->busy || channel->broken)
         return;
     channel->busy = true;
-    while (receive_message(channel))
+    while (receive(channel))
         continue;
     end_callback(channel);
 }
 
 static ssize_t
-send_octets(const struct channel *channel, const unsigned char *octets, size_t size,
-    const int *descriptors, size_t descriptor_count)
+send_packet(const struct channel *channel, const struct packet *packet)
 {
-    union {
-        struct cmsghdr align;
-        char octets[CMSG_SPACE(sizeof(int) * FIELD_DESCRIPTORS_MAX)];
-    } control;
-    struct iovec part = {(void *)(uintptr_t)octets, size};
+    union control control;
+    size_t size = sizeof(int) * packet->descriptor_count;
+    struct iovec part = {(void *)(uintptr_t)packet->octets, packet->used};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
-    if (descriptor_count > 0) {
-        memset(&control, 0, sizeof(control));
+    if (packet->descriptor_count > 0) {
+        memset(&control, 0, CMSG_SPACE(size));
         header.msg_control = &control;
-        header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptor_count);
+        header.msg_controllen = CMSG_SPACE(size);
         control.align.cmsg_level = SOL_SOCKET;
         control.align.cmsg_type = SCM_RIGHTS;
-        control.align.cmsg_len = CMSG_LEN(sizeof(int) * descriptor_count);
-        memcpy(CMSG_DATA(&control.align), descriptors, sizeof(int) * descriptor_count);
+        control.align.cmsg_len = CMSG_LEN(size);
+        memcpy(CMSG_DATA(&control.align), packet->descriptors, size);
     }
     return sendmsg(channel->descriptor, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -222,29 +253,61 @@ is_passing(int code)
            code == ETOOMANYREFS;
 }
 
+static size_t
+count_messages(const struct channel *channel)
+{
+    const struct packet *packet;
+    size_t count = 0;
+
+    TAILQ_FOREACH(packet, &channel->packets, next)
+    count += packet->message_count;
+    return count;
+}
+
+/* Sends what the pipe takes; false where that is not all. What it cannot say to a peer that is gone
+ * is dropped: that the peer is gone is told when it is read. */
+static bool
+send_packets(struct channel *channel)
+{
+    struct packet *packet;
+
+    while ((packet = TAILQ_FIRST(&channel->packets)) != NULL) {
+        if (send_packet(channel, packet) < 0 && is_passing(errno))
+            break;
+        TAILQ_REMOVE(&channel->packets, packet, next);
+        packet_free(packet);
+    }
+    channel->backlog = count_messages(channel);
+    return channel->backlog == 0;
+}
+
+void
+channel_flush(struct channel *channel)
+{
+    if (channel == NULL || channel->broken || channel->closed || channel->backlog > 0)
+        return;
+    event_del(channel->turn_end);
+    if (!send_packets(channel))
+        event_add(channel->writable, NULL);
+}
+
+static void
+on_turn_end(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    channel_flush(context);
+}
+
 static void
 on_writable(evutil_socket_t descriptor, short what, void *context)
 {
     struct channel *channel = context;
-    struct pending *pending;
 
     (void)descriptor;
     (void)what;
-    channel->busy = true;
-    while (!channel->broken && (pending = STAILQ_FIRST(&channel->backlog)) != NULL) {
-        if (send_octets(channel, pending->octets, pending->size, pending->descriptors,
-                pending->descriptor_count) < 0) {
-            if (!is_passing(errno))
-                report_broken(channel, "");
-            break;
-        }
-        STAILQ_REMOVE_HEAD(&channel->backlog, next);
-        channel->backlog_count--;
-        free_pending(pending);
-    }
-    if (!channel->closed && !channel->broken && STAILQ_EMPTY(&channel->backlog))
+    if (send_packets(channel))
         event_del(channel->writable);
-    end_callback(channel);
 }
 
 struct channel *
@@ -259,34 +322,41 @@ channel_open(struct event_base *base, int descriptor, enum role self, enum role 
     channel->instance = instance;
     channel->events = events;
     channel->context = context;
-    STAILQ_INIT(&channel->backlog);
+    TAILQ_INIT(&channel->packets);
     channel->readable = event_new(base, descriptor, EV_READ | EV_PERSIST, on_readable, channel);
     channel->writable = event_new(base, descriptor, EV_WRITE | EV_PERSIST, on_writable, channel);
-    if (channel->readable == NULL || channel->writable == NULL ||
+    channel->turn_end = event_new(base, -1, 0, on_turn_end, channel);
+    if (channel->readable == NULL || channel->writable == NULL || channel->turn_end == NULL ||
         event_add(channel->readable, NULL) != 0)
         fatal(EXIT_FAILURE, "no event for the pipe to %s", role_name(peer));
     return channel;
 }
 
-/* Keeps what the pipe did not take, with descriptors of its own. */
-static void
-keep(struct channel *channel, const struct field_output *output)
+/* The packet that OUTPUT goes into. One that cannot grow any more need not wait. */
+static struct packet *
+packet_for(struct channel *channel, const struct field_output *output)
 {
-    struct pending *pending = memory_new(1, sizeof(*pending) + output->used);
+    struct packet *packet = TAILQ_LAST(&channel->packets, packet_list);
 
-    pending->size = output->used;
-    memcpy(pending->octets, output->octets, output->used);
+    if (packet != NULL && packet_has_room(packet, output))
+        return packet;
+    if (packet != NULL)
+        channel_flush(channel);
+    packet = packet_new(output);
+    TAILQ_INSERT_TAIL(&channel->packets, packet, next);
+    return packet;
+}
+
+/* The descriptors of a message stay its sender's: the packet gets its own. */
+static void
+copy_descriptors(const struct channel *channel, struct field_output *output)
+{
     for (size_t i = 0; i < output->descriptor_count; i++) {
-        int copy = fcntl(output->descriptors[i], F_DUPFD_CLOEXEC, 0);
-
-        if (copy < 0)
+        output->descriptors[i] = fcntl(output->descriptors[i], F_DUPFD_CLOEXEC, 0);
+        if (output->descriptors[i] < 0)
             fatal(EXIT_FAILURE, "out of descriptors for the pipe to %s: %s",
                 role_name(channel->peer), strerror(errno));
-        pending->descriptors[pending->descriptor_count++] = copy;
     }
-    STAILQ_INSERT_TAIL(&channel->backlog, pending, next);
-    if (channel->backlog_count++ == 0)
-        event_add(channel->writable, NULL);
 }
 
 bool
@@ -299,35 +369,23 @@ channel_send(struct channel *channel, const struct message *message, struct erro
         return false;
     if (channel->broken || channel->closed)
         return true;
-    if (channel->backlog_count > 0 || (send_octets(channel, output.octets, output.used,
-                                           output.descriptors, output.descriptor_count) < 0 &&
-                                          is_passing(errno)))
-        keep(channel, &output);
+    copy_descriptors(channel, &output);
+    packet_add(packet_for(channel, &output), &output);
+    if (channel->backlog > 0)
+        channel->backlog++;
+    else
+        event_active(channel->turn_end, EV_WRITE, 0);
     return true;
 }
 
 size_t
 channel_backlog(const struct channel *channel)
 {
-    return channel->backlog_count;
+    return channel->backlog;
 }
 
 void
-channel_pause(struct channel *channel)
-{
-    if (!channel->broken)
-        event_del(channel->readable);
-}
-
-void
-channel_resume(struct channel *channel)
-{
-    if (!channel->broken)
-        event_add(channel->readable, NULL);
-}
-
-void
-channel_close(struct channel *channel)
+channel_abandon(struct channel *channel)
 {
     if (channel == NULL || channel->closed)
         return;
@@ -335,6 +393,14 @@ channel_close(struct channel *channel)
     stop(channel);
     if (!channel->busy)
         free_channel(channel);
+}
+
+void
+channel_close(struct channel *channel)
+{
+    if (channel != NULL)
+        channel_flush(channel);
+    channel_abandon(channel);
 }
 
 enum role

@@ -1,6 +1,9 @@
 /*
  * A pipe to another program: a SOCK_SEQPACKET socket that carries messages and descriptors.
  *
+ * What is sent within one turn of the event loop leaves together at its end, in one packet where it
+ * fits (see packet.h): one system call, and one waking of the receiver, for all of it.
+ *
  * Nobody ever waits on a full one: what it does not take at once is kept here, and that is bounded
  * by the credits that the receivers grant (see messages.def), not here.
  */
@@ -40,18 +43,22 @@ struct channel *channel_open(struct event_base *base, int descriptor, enum role 
  * a mistake in this program); that the other side is gone is told by closed(), not here. */
 bool channel_send(struct channel *channel, const struct message *message, struct error *error);
 
-/* Messages that the other side did not take yet. */
+/* Sends what is to leave at the end of this turn, now. For who does not come back to the event
+ * loop, or must not die with it unsaid. CHANNEL may be NULL: nothing. */
+void channel_flush(struct channel *channel);
+
+/* Messages that the other side had no room for yet. */
 size_t channel_backlog(const struct channel *channel);
 
 /* Receives what there is, now: to its end, where the other side is gone already. */
 void channel_read_out(struct channel *channel);
 
-/* Stops and restarts receiving: what is not read yet waits in the pipe. */
-void channel_pause(struct channel *channel);
-void channel_resume(struct channel *channel);
-
-/* May be called from within received() and closed(). */
+/* What was sent leaves before, as far as the pipe takes it. May be called from within received()
+ * and closed(). */
 void channel_close(struct channel *channel);
+
+/* The same of a copy of the channel that a fork made: what is to leave is the parent's to send. */
+void channel_abandon(struct channel *channel);
 
 enum role channel_peer(const struct channel *channel);
 uint32_t channel_instance(const struct channel *channel);

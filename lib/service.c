@@ -319,6 +319,18 @@ explain(enum role role, char **argv)
     return asked ? EX_OK : EX_USAGE;
 }
 
+/* What was said before the end, fatal() included, is to be heard. */
+static void
+flush_peers(void)
+{
+    struct peer *peer;
+
+    LIST_FOREACH(peer, &process.peers, next)
+    channel_flush(peer->channel);
+    if (process.master != NULL)
+        channel_flush(process.master);
+}
+
 int
 service_main(const struct service *service, int argc, char **argv)
 {
@@ -334,6 +346,8 @@ service_main(const struct service *service, int argc, char **argv)
     LIST_INIT(&process.peers);
     fill_handlers();
     open_base();
+    if (atexit(flush_peers) != 0)
+        fatal(EX_OSERR, "no memory for what is done at the end");
     process.log_timer = service_timer(check_log, NULL);
     service_timer_start(process.log_timer, LOG_CHECK_MS);
     process.master = channel_open(
@@ -443,9 +457,13 @@ service_forked(enum role role)
 
     if (event_reinit(process.base) != 0)
         fatal(EX_OSERR, "the event loop did not survive a fork");
-    while ((peer = LIST_FIRST(&process.peers)) != NULL)
-        service_dismiss(peer->channel);
-    channel_close(process.master);
+    while ((peer = LIST_FIRST(&process.peers)) != NULL) {
+        struct channel *channel = peer->channel;
+
+        forget_peer(channel);
+        channel_abandon(channel);
+    }
+    channel_abandon(process.master);
     process.master = NULL;
     event_free(process.log_timer);
     event_base_free(process.base);

@@ -4,6 +4,7 @@
 
 #include "lib/job_number.h"
 #include "lib/log.h"
+#include "lib/mark.h"
 #include "lib/service.h"
 #include "qmgr/base.h"
 #include "qmgr/intake.h"
@@ -14,8 +15,8 @@
 
 #define CLEANUPS_MAX 65
 
-/* Verdicts of one cleanup that may be ahead of their offers. It has room anew as soon as it sent one,
- * so that many offers may still be in pickup's pipe; more than all bases may have is a lie. */
+/* Verdicts of one cleanup that may be ahead of their offers. It has room anew as soon as it sent
+ * one, so that many offers may still be in pickup's pipe; more than all bases may have is a lie. */
 #define AHEAD_MOST 4096
 
 /* Faults are remembered for so many ends of one cleanup that are not known in full yet. */
@@ -32,6 +33,8 @@ static struct {
     uint32_t gone; /* so many ends master told of */
     uint32_t ended; /* so many are known in full */
     bool fault[ENDS];
+    struct mark *mark; /* of the process whose channel is open */
+    uint64_t at[ENDS]; /* what it said when the channel was read to its end */
 } cleanups[CLEANUPS_MAX];
 
 void
@@ -108,6 +111,26 @@ is_sane(const struct message_offer *offer)
            ((offer->job & JOB_FINDER_MASK) != 0 || strchr(offer->name, '/') == NULL);
 }
 
+/* True where the job's cleanup died of its own fault while it was at it. */
+static bool
+is_culprit(const struct job *job)
+{
+    uint32_t end = job->incarnation % ENDS;
+
+    return cleanups[job->cleanup].ended - job->incarnation < ENDS &&
+           cleanups[job->cleanup].fault[end] && cleanups[job->cleanup].at[end] == job->number;
+}
+
+/* The job's cleanup ended, and there is no verdict: the others are offered again. */
+static void
+finish_unjudged(struct job *job)
+{
+    if (is_culprit(job))
+        finish_struck(job, "smailer-cleanup died with it in hand");
+    else
+        finish_untouched(job, JOB_AGAIN, 0);
+}
+
 void
 intake_handle_offer(struct channel *from, const struct message *message)
 {
@@ -138,7 +161,7 @@ intake_handle_offer(struct channel *from, const struct message *message)
     }
     /* It was given to a cleanup that had ended already. */
     if (job->incarnation <= cleanups[job->cleanup].ended) {
-        finish_untouched(job, JOB_AGAIN, 0);
+        finish_unjudged(job);
         return;
     }
     TAILQ_INSERT_TAIL(&cleanups[job->cleanup].jobs, job, at_cleanup);
@@ -211,12 +234,9 @@ drop_ahead(uint32_t instance)
         job_free(take_ahead(instance, job->number));
 }
 
-/* The job that the cleanup was at gets the strike, if it was a fault; the others are offered again.
- */
 static void
 end_incarnation(uint32_t instance, uint32_t incarnation)
 {
-    bool fault = cleanups[instance].fault[incarnation % ENDS];
     struct job *job = TAILQ_FIRST(&cleanups[instance].jobs);
 
     drop_ahead(instance);
@@ -225,11 +245,7 @@ end_incarnation(uint32_t instance, uint32_t incarnation)
 
         if (job->incarnation <= incarnation) {
             leave_cleanup(job);
-            if (fault)
-                finish_struck(job, "smailer-cleanup died with it in hand");
-            else
-                finish_untouched(job, JOB_AGAIN, 0);
-            fault = false;
+            finish_unjudged(job);
         }
         job = after;
     }
@@ -257,6 +273,20 @@ intake_handle_gone(struct channel *from, const struct message *message)
 }
 
 void
+intake_handle_at_work(struct channel *from, const struct message *message)
+{
+    uint32_t instance = channel_instance(from);
+    struct error error;
+
+    if (instance < CLEANUPS_MAX && cleanups[instance].mark == NULL) {
+        cleanups[instance].mark = mark_open(message->at_work.mark, &error);
+        if (cleanups[instance].mark == NULL)
+            log_error("cleanup[%u]: %s", instance, error.text);
+    }
+    message_discard(message);
+}
+
+void
 intake_cleanup_left(struct channel *channel)
 {
     uint32_t instance = channel_instance(channel);
@@ -264,5 +294,8 @@ intake_cleanup_left(struct channel *channel)
     if (instance >= CLEANUPS_MAX)
         return;
     cleanups[instance].left++;
+    cleanups[instance].at[cleanups[instance].left % ENDS] = mark_get(cleanups[instance].mark);
+    mark_close(cleanups[instance].mark);
+    cleanups[instance].mark = NULL;
     settle(instance);
 }

@@ -13,6 +13,9 @@ void intake_handle_offer(struct channel *from, const struct message *message);
 void intake_handle_unparked(struct channel *from, const struct message *message);
 void intake_handle_verdict(struct channel *from, const struct message *message);
 
+/* Which job a cleanup is at is to be read from that mark, whenever it dies. */
+void intake_handle_at_work(struct channel *from, const struct message *message);
+
 /* The verdict on that test mail, which came before control's word; NULL: it is yet to come. */
 struct job *intake_take_trial(uint64_t number);
 

@@ -89,6 +89,7 @@ handle_run_for(struct channel *from, const struct message *message)
 static const struct service_handler HANDLERS[] = {
     {MESSAGE_OFFER, intake_handle_offer},
     {MESSAGE_UNPARKED, intake_handle_unparked},
+    {MESSAGE_AT_WORK, intake_handle_at_work},
     {MESSAGE_VERDICT, intake_handle_verdict},
     {MESSAGE_NOTICE_MADE, mqueue_handle_notice},
     {MESSAGE_GONE, intake_handle_gone},

@@ -289,6 +289,8 @@ on_readable(void *context)
 {
     (void)context;
     receive();
+    /* A death in what comes next must not make the relay's answers unheard. */
+    channel_flush(worker.qmgr);
     pump();
 }
 
@@ -534,7 +536,10 @@ worker_run(const struct worker_start *start)
     worker.tick = service_timer(on_tick, NULL);
     service_timer_start(worker.tick, WORKER_BEAT_MS);
     open_session();
-    while (!worker.ended || (worker.qmgr != NULL && channel_backlog(worker.qmgr) > 0))
+    while (!worker.ended)
+        event_base_loop(service_base(), EVLOOP_ONCE);
+    channel_flush(worker.qmgr);
+    while (worker.qmgr != NULL && channel_backlog(worker.qmgr) > 0)
         event_base_loop(service_base(), EVLOOP_ONCE);
     secrets_wipe();
     _exit(EX_OK);
