@@ -31,6 +31,7 @@ struct committer {
     struct committer_options options;
     pthread_t thread;
     int event;
+    struct commit_list collected; /* the main thread's: finished ones that it did not take yet */
 
     pthread_mutex_t lock; /* of what follows, up to the blank line */
     pthread_cond_t wake;
@@ -413,6 +414,7 @@ committer_start(const struct committer_options *options, struct error *error)
     committer->sync_due = NEVER;
     list_clear(&committer->submitted);
     list_clear(&committer->finished);
+    list_clear(&committer->collected);
     make_wake(committer);
     committer->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     problem = committer->event < 0 ? errno : start_thread(committer);
@@ -440,19 +442,35 @@ committer_submit(struct committer *committer, struct commit *commit)
     pthread_mutex_unlock(&committer->lock);
 }
 
-struct commit *
-committer_collect(struct committer *committer)
+static void
+list_move(struct commit_list *target, struct commit_list *source)
 {
-    struct commit *commit;
+    *target = *source;
+    if (target->first == NULL)
+        target->end = &target->first;
+    list_clear(source);
+}
+
+/* Takes over all that is finished. */
+static void
+collect(struct committer *committer)
+{
     uint64_t count;
 
     /* Before the list is looked at, so that nothing that comes after goes unnoticed. */
     if (read(committer->event, &count, sizeof(count)) < 0 && errno != EAGAIN && errno != EINTR)
         log_error("hear the committer: %s", strerror(errno));
     pthread_mutex_lock(&committer->lock);
-    commit = list_take(&committer->finished);
+    list_move(&committer->collected, &committer->finished);
     pthread_mutex_unlock(&committer->lock);
-    return commit;
+}
+
+struct commit *
+committer_collect(struct committer *committer)
+{
+    if (committer->collected.first == NULL)
+        collect(committer);
+    return list_take(&committer->collected);
 }
 
 bool
