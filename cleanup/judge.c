@@ -69,6 +69,7 @@ judge_clear(struct judgement *judgement, time_t written)
     judgement->auth[0] = '\0';
     judgement->deliver_by = 0;
     judgement->encoded = -1;
+    judgement->small = (struct bytes){0};
     output_clear(&judgement->details);
     output_clear(&judgement->problems);
     judgement->flags = 0;
@@ -150,7 +151,7 @@ describe(struct judgement *judgement, const struct mail *mail)
     judge_set_subject(judgement, mail->subject.text, mail->subject.length);
 }
 
-/* Makes the content of what desk.content holds. */
+/* Makes the content of what desk.content holds, in a memory file. */
 static void
 seal(struct judgement *judgement, enum parse_verdict verdict, const char *name)
 {
@@ -203,7 +204,10 @@ judge_delivery(
     }
     settings.sender_name = account->name;
     compose_message(&desk.content, mail, &settings);
-    seal(judgement, VERDICT_MAIL, "mail");
+    if (desk.content.used <= SMALL_MAIL_MAX)
+        judgement->small = (struct bytes){desk.content.data, desk.content.used};
+    else
+        seal(judgement, VERDICT_MAIL, "mail");
 }
 
 static void

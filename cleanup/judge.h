@@ -33,6 +33,7 @@ struct judgement {
     struct output subject; /* of the (first) mail, on one line, NUL-terminated */
     char reason[JUDGE_REASON_MAX + 1];
     int content; /* a sealed memfd, the caller's to close: message or split list; or -1 */
+    struct bytes small; /* the message, where it is so small that it needs none; until the next */
 
     /* Of jobs of an mqueue; see VERDICT. */
     char account[JUDGE_ADDRESS_MAX + 1];

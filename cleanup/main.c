@@ -88,6 +88,7 @@ send_verdict(uint64_t job, const struct judgement *judgement)
                 .details = {judgement->details.data, judgement->details.used},
                 .problems = {judgement->problems.data, judgement->problems.used},
                 .reason = judgement->reason,
+                .small = judgement->small,
                 .content = judgement->content,
                 .encoded = judgement->encoded,
             },

@@ -15,6 +15,9 @@
 /* Octets of the longest message. */
 #define MESSAGE_SIZE_MAX 81920
 
+/* Octets of a mail that travels within messages, and not in a memory file beside them. */
+#define SMALL_MAIL_MAX 8192
+
 enum message_type {
 /* What a relay tells senders of itself, so that nobody else has to. */
 #define RELAY_TELLS_SUCCESS 1U /* it offers DSN (RFC 3461) */
@@ -29,29 +32,29 @@ enum message_type {
 /* How a mail left qmgr's hands. */
 enum job_end {
     JOB_SENT,
-    JOB_DEFERRED,   /* next_try says until when */
+    JOB_DEFERRED, /* next_try says until when */
     JOB_DROPPED,
-    JOB_SPLIT,      /* a list: its mails appear in its place */
-    JOB_GONE,       /* the file is not there any more, or another one is */
-    JOB_SKIPPED,    /* the run does not ask for it; it stays as it was */
-    JOB_LATER,      /* it may still be in the writing; look again at next_try */
-    JOB_STRUCK,     /* somebody died with it in hand; offer it again, with its strikes */
-    JOB_AGAIN       /* nothing happened to it; offer it again */
+    JOB_SPLIT, /* a list: its mails appear in its place */
+    JOB_GONE, /* the file is not there any more, or another one is */
+    JOB_SKIPPED, /* the run does not ask for it; it stays as it was */
+    JOB_LATER, /* it may still be in the writing; look again at next_try */
+    JOB_STRUCK, /* somebody died with it in hand; offer it again, with its strikes */
+    JOB_AGAIN /* nothing happened to it; offer it again */
 };
 
 enum parse_purpose { PARSE_DELIVER, PARSE_LIST };
 
 enum parse_verdict {
     VERDICT_MAIL,
-    VERDICT_LIST,       /* several items: content has the documents */
-    VERDICT_BAD,        /* it can never be sent: reason */
+    VERDICT_LIST, /* several items: content has the documents */
+    VERDICT_BAD, /* it can never be sent: reason */
     VERDICT_UNREADABLE, /* it does not parse, and may still be in the writing: reason */
     VERDICT_NO_ACCOUNT, /* the sender has no account */
-    VERDICT_FAILED      /* it could not be read or written now, whatever it is: reason */
+    VERDICT_FAILED /* it could not be read or written now, whatever it is: reason */
 };
 
 /* What a worker must know of a mail. */
-#define MAIL_FLAG_8BIT     1U /* the content has octets above 127 */
+#define MAIL_FLAG_8BIT 1U /* the content has octets above 127 */
 #define MAIL_FLAG_SMTPUTF8 2U /* an address has characters outside ASCII */
 #define MAIL_FLAG_RET_FULL 8U /* a notice of failure is to hold it all */
 #define MAIL_FLAG_RET_HDRS 16U /* ... or its header only */
@@ -66,14 +69,14 @@ enum parse_verdict {
     struct message_##name {                                                                        \
         fields                                                                                     \
     };
-#define U32(name)            uint32_t name;
-#define U64(name)            uint64_t name;
-#define I64(name)            int64_t name;
-#define TEXT(name, limit)    const char *name;
+#define U32(name) uint32_t name;
+#define U64(name) uint64_t name;
+#define I64(name) int64_t name;
+#define TEXT(name, limit) const char *name;
 #define PRIVATE(name, limit) const char *name;
-#define BYTES(name, limit)   struct bytes name;
-#define DESCRIPTOR(name)     int name;
-#define OPTIONAL(name)       int name;
+#define BYTES(name, limit) struct bytes name;
+#define DESCRIPTOR(name) int name;
+#define OPTIONAL(name) int name;
 #include "lib/messages.def"
 #undef MESSAGE
 #undef U32

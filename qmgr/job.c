@@ -6,7 +6,9 @@
 
 #include <bsd/string.h>
 
+#include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/sealed.h"
 #include "qmgr/base.h"
 #include "qmgr/job.h"
 #include "qmgr/mqueue.h"
@@ -65,6 +67,7 @@ job_free(struct job *job)
         close(job->content);
     if (job->encoded >= 0)
         close(job->encoded);
+    free(job->small);
     free(job->account);
     free(job->envelope_id);
     free(job->auth);
@@ -119,6 +122,16 @@ job_take_offer(struct job *job, struct base *base, const struct message_offer *o
     set_id(job);
 }
 
+static char *
+copy_bytes(const struct bytes *bytes)
+{
+    char *copy = memory_new(1, bytes->size + 1);
+
+    if (bytes->size > 0)
+        memcpy(copy, bytes->data, bytes->size);
+    return copy;
+}
+
 void
 job_take_verdict(struct job *job, const struct message_verdict *verdict)
 {
@@ -126,21 +139,20 @@ job_take_verdict(struct job *job, const struct message_verdict *verdict)
     job->verdict = (enum parse_verdict)verdict->verdict;
     job->flags = verdict->flags;
     job->sender = memory_copy_text(verdict->sender);
-    job->recipients = memory_new(1, verdict->recipients.size + 1);
-    if (verdict->recipients.size > 0)
-        memcpy(job->recipients, verdict->recipients.data, verdict->recipients.size);
+    job->recipients = copy_bytes(&verdict->recipients);
     job->recipients_size = verdict->recipients.size;
     job->reason = memory_copy_text(verdict->reason);
     job->content = verdict->content;
+    if (verdict->small.size > 0)
+        job->small = copy_bytes(&verdict->small);
+    job->small_size = verdict->small.size;
     job->encoded = verdict->encoded;
     job->account =
         memory_copy_text(verdict->account[0] != '\0' ? verdict->account : verdict->sender);
     job->envelope_id = memory_copy_text(verdict->envelope_id);
     job->auth = memory_copy_text(verdict->auth);
     job->deliver_by = verdict->deliver_by;
-    job->details = memory_new(1, verdict->details.size + 1);
-    if (verdict->details.size > 0)
-        memcpy(job->details, verdict->details.data, verdict->details.size);
+    job->details = copy_bytes(&verdict->details);
     job->details_size = verdict->details.size;
     if (job->order == 0)
         job->order = verdict->time;
@@ -148,6 +160,19 @@ job_take_verdict(struct job *job, const struct message_verdict *verdict)
     set_id(job);
     if (base_is_mqueue(job->base) || job->base == NULL)
         mqueue_note_problems(job, &verdict->problems);
+}
+
+int
+job_content(struct job *job)
+{
+    struct error error;
+
+    if (job->content < 0 && job->small != NULL) {
+        job->content = sealed_create("mail", job->small, job->small_size, &error);
+        if (job->content < 0)
+            log_error("%s: %s", job->id, error.text);
+    }
+    return job->content;
 }
 
 char *

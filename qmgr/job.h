@@ -59,7 +59,9 @@ struct job {
     char *recipients; /* each with its NUL */
     size_t recipients_size;
     char *reason;
-    int content; /* -1: none */
+    char *small; /* the message, or NULL */
+    size_t small_size;
+    int content; /* the same in a memory file; -1: none */
     int encoded; /* the same in 7 bits, or -1 */
     char *account; /* whom the account is chosen by; NULL: the sender */
     char *envelope_id;
@@ -105,6 +107,9 @@ void job_free(struct job *job);
 /* Takes over what the message says; the job owns the verdict's content from now on. */
 void job_take_offer(struct job *job, struct base *base, const struct message_offer *offer);
 void job_take_verdict(struct job *job, const struct message_verdict *verdict);
+
+/* The message in a memory file, which stays the job's; -1 where it has none. */
+int job_content(struct job *job);
 
 /* "<boo@example.com>, <…>", as the log shows recipients; returns TARGET. */
 char *job_format_recipients(const struct job *job, char *target, size_t size);

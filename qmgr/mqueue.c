@@ -333,7 +333,7 @@ ask(struct asked *asked, const struct notice_request *wanted, const char *hostna
                 .hostname = hostname,
                 .envelope_id = wanted->envelope_id,
                 .recipients = {wanted->recipients, wanted->size},
-                .content = asked->job->content}});
+                .content = job_content(asked->job)}});
 }
 
 void

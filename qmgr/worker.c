@@ -105,6 +105,7 @@ worker_deliver(struct worker *worker, struct job *job)
                                           .deliver_by = job->deliver_by,
                                           .recipients = {job->recipients, job->recipients_size},
                                           .details = {job->details, job->details_size},
+                                          .small = {job->small, job->small_size},
                                           .content = job->content,
                                           .encoded = job->encoded}});
 }

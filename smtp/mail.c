@@ -103,6 +103,31 @@ fill_options(struct mail *mail, const struct message_deliver *deliver, char **at
         mail->job.return_part = "HDRS";
 }
 
+/* What DESCRIPTOR, which may be -1, holds; its size is 0 where that cannot be had. */
+static struct content
+content_in(int descriptor)
+{
+    struct content content = {.descriptor = descriptor};
+    struct stat status;
+
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_size > 0)
+        content.size = (uint64_t)status.st_size;
+    return content;
+}
+
+static struct content
+take_content(const struct message_deliver *deliver, char **at)
+{
+    struct content content;
+
+    if (deliver->content >= 0)
+        return content_in(deliver->content);
+    content = (struct content){.memory = *at, .descriptor = -1, .size = deliver->small.size};
+    memcpy(*at, deliver->small.data, deliver->small.size);
+    *at += deliver->small.size;
+    return content;
+}
+
 static void
 fill(struct mail *mail, const struct message_deliver *deliver, size_t count)
 {
@@ -120,27 +145,17 @@ fill(struct mail *mail, const struct message_deliver *deliver, size_t count)
     }
     fill_details(mail, deliver, count, &at);
     fill_options(mail, deliver, &at);
-}
-
-/* The form in 7 bits, where there is one. */
-static void
-take_encoded(struct mail *mail, int encoded)
-{
-    struct stat status;
-
-    mail->job.encoded.descriptor = encoded;
-    if (encoded >= 0 && fstat(encoded, &status) == 0 && status.st_size > 0)
-        mail->job.encoded.size = (uint64_t)status.st_size;
+    mail->job.content = take_content(deliver, &at);
+    mail->job.encoded = content_in(deliver->encoded);
 }
 
 struct mail *
 mail_new(const struct message_deliver *deliver, struct error *error)
 {
     size_t count = count_texts(&deliver->recipients);
-    struct stat status;
     struct mail *mail;
 
-    if (count == 0 || fstat(deliver->content, &status) != 0 || status.st_size < 0) {
+    if (count == 0 || (deliver->content < 0 && deliver->small.size == 0)) {
         error_set(error, "job %" PRIu64 " has no recipient, or no content", deliver->job);
         message_discard(&(struct message){.type = MESSAGE_DELIVER, .deliver = *deliver});
         return NULL;
@@ -148,15 +163,12 @@ mail_new(const struct message_deliver *deliver, struct error *error)
     mail = memory_new(1, sizeof(*mail) + count * sizeof(struct recipient) + strlen(deliver->id) +
                              strlen(deliver->sender) + 2 + deliver->recipients.size +
                              deliver->details.size + strlen(deliver->envelope_id) + 1 +
-                             strlen(deliver->auth) + 1);
+                             strlen(deliver->auth) + 1 + deliver->small.size);
     fill(mail, deliver, count);
     mail->number = deliver->job;
     mail->arrived_ns = deliver->arrived_ns;
     mail->begin_until_ns = deliver->begin_until_ns;
     mail->taken_ns = mail_clock();
-    mail->job.content =
-        (struct content){.descriptor = deliver->content, .size = (uint64_t)status.st_size};
-    take_encoded(mail, deliver->encoded);
     mail->job.eight_bit = (deliver->flags & MAIL_FLAG_8BIT) != 0;
     mail->job.declared_8bit = (deliver->flags & MAIL_FLAG_8BITMIME) != 0;
     mail->job.smtputf8 = (deliver->flags & MAIL_FLAG_SMTPUTF8) != 0;
@@ -167,7 +179,8 @@ mail_new(const struct message_deliver *deliver, struct error *error)
 void
 mail_free(struct mail *mail)
 {
-    close(mail->job.content.descriptor);
+    if (mail->job.content.descriptor >= 0)
+        close(mail->job.content.descriptor);
     if (mail->job.encoded.descriptor >= 0)
         close(mail->job.encoded.descriptor);
     free(mail);

@@ -377,7 +377,7 @@ worker_handle_deliver(struct channel *from, const struct message *message)
 
     (void)from;
     if (worker.ended) {
-        close(message->deliver.content);
+        message_discard(message);
         return;
     }
     mail = mail_new(&message->deliver, &error);

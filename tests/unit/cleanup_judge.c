@@ -88,12 +88,17 @@ expect_content(const char *text)
 {
     struct error error;
     size_t size;
-    const void *content = sealed_map(judgement.content, 1U << 30, &size, &error);
+    const void *content;
 
+    size = judgement.small.size;
+    content = judgement.small.data;
+    if (content == NULL)
+        content = sealed_map(judgement.content, 1U << 30, &size, &error);
     assert_non_null(content);
     if (memmem(content, size, text, strlen(text)) == NULL)
         fail_msg("%.*s", (int)size, (const char *)content);
-    sealed_unmap(content, size);
+    if (judgement.small.data == NULL)
+        sealed_unmap(content, size);
 }
 
 static void
