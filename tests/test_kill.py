@@ -92,7 +92,7 @@ def test_a_killed_program_loses_nothing(smailer, make_relay, role):
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not alive(pid), 5, f"{role} to be dead")
     check_all_sent(instance, relay, subjects, bad, KILLS)
-    assert all(instance.pids(each) for each in ROLES)
+    wait_for(lambda: all(instance.pids(each) for each in ROLES), 20, "all programs")
     if role != "worker":
         assert instance.wait_for_log(rf"(?i){role}.*(kill|signal|died|ended)", "master")
 
