@@ -157,6 +157,20 @@ convert(enum charset charset, const char *bytes, size_t length, struct output *c
     return true;
 }
 
+/* libxml2 takes overlong forms within CDATA. */
+static bool
+check_utf8(const char *bytes, size_t length, struct error *error)
+{
+    size_t at = 0;
+    size_t count;
+
+    if (text_is_ascii(bytes, length))
+        return true;
+    while (at < length && (count = text_character(bytes + at, length - at)) > 0)
+        at += count;
+    return at == length || error_set(error, "not well-formed: octet %zu is not UTF-8", at + 1);
+}
+
 enum encoding_result
 encoding_decode(const char *bytes, size_t length, struct output *converted, const char **utf8,
     size_t *utf8_length, struct error *error)
@@ -169,7 +183,7 @@ encoding_decode(const char *bytes, size_t length, struct output *converted, cons
     *utf8 = bytes + mark;
     *utf8_length = length - mark;
     if (charset == UTF_8)
-        return ENCODING_DECODED;
+        return check_utf8(*utf8, *utf8_length, error) ? ENCODING_DECODED : ENCODING_BROKEN;
     if (!convert(charset, bytes + mark, length - mark, converted, error))
         return ENCODING_BROKEN;
     *utf8 = converted->data;

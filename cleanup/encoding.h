@@ -25,8 +25,8 @@ void encoding_close_all(void);
 /*
  * Finds out the encoding of the XML document of LENGTH octets at BYTES (by the byte order mark or
  * the declaration; XML 1.0, appendix F) and gives it in UTF-8 without a mark in *UTF8 and
- * *UTF8_LENGTH: inside BYTES where it is UTF-8 already (which is then not checked), else in
- * CONVERTED. Not decoded: ERROR says why.
+ * *UTF8_LENGTH: inside BYTES where it is UTF-8 already, else in CONVERTED. Not decoded: ERROR says
+ * why.
  */
 enum encoding_result encoding_decode(const char *bytes, size_t length, struct output *converted,
     const char **utf8, size_t *utf8_length, struct error *error);

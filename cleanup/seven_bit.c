@@ -111,7 +111,8 @@ find_delimiter(const struct span *line, const char *boundary)
     return last ? DELIMITER_LAST : DELIMITER_NEXT;
 }
 
-/* Text that nobody is shown: what is not ASCII in it becomes question marks. */
+/* What is not ASCII in it, which is nothing that anybody should be shown, becomes question marks.
+ */
 static void
 copy_ascii(struct output *output, const struct span *text)
 {
@@ -178,8 +179,9 @@ write_body(struct output *output, const struct seven_bit_type *type, struct span
     char boundary[BOUNDARY_MAX] = "";
 
     if (!seven_bit_replaces(type, body.text, body.length)) {
+        /* What is encoded already has no such octets, or they are no part of it. */
         output_text(output, "\r\n");
-        seven_bit_copy(output, body.text, body.length);
+        copy_ascii(output, &body);
         return;
     }
     if (begins(type->type, "multipart/"))

@@ -285,6 +285,8 @@ test_refused_encodings(void **state)
         "<?xml version='1.0' encoding='US-ASCII'?><list>\xC5\xBC</list>", "not US-ASCII");
     expect_text(DOCUMENT_UNPARSABLE,
         "<?xml version='1.0' encoding='windows-1250'?><list>\x81</list>", "not CP1250");
+    expect_text(DOCUMENT_UNPARSABLE,
+        "<list><item><fld_topic><![CDATA[\xC1\xA4]]></fld_topic></item></list>", "octet 33");
     expect(DOCUMENT_UNPARSABLE, "<list>\0</list>", 14, "NUL");
     expect(DOCUMENT_UNPARSABLE, "\0\0\0\0", 4, "NUL");
     expect(DOCUMENT_UNPARSABLE, "\xFF\xFE\0\0<\0\0\0", 8, "NUL");

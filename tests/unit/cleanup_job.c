@@ -311,6 +311,13 @@ test_seven_bit_parts(void **state)
         "Content-Transfer-Encoding: 7bit\r\n\r\n--b\r\nX: \xc5\xbc\r\n??: x\r\n"
         "Content-Transfer-Encoding: base64\r\n\r\nemHFvA0K\r\n");
     forget();
+    judge_texts("V8\nSa@a.example\nRPFD:b@b.example\nH??MIME-Version: 1.0\n"
+                "H??Content-Transfer-Encoding: base64\n.\n",
+        "emHF\xffvA0K\n");
+    assert_string_equal(content(judgement.encoded),
+        "MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n"
+        "Content-Type: text/plain; charset=unknown-8bit\r\n\r\nemHF?vA0K\r\n");
+    forget();
 }
 
 static void
