@@ -218,6 +218,7 @@ configuration_load(const char *directory, struct configuration *configuration,
     bool loaded = user_defaults_set(&configuration->settings, error) && main_load(&load, error) &&
                   programs_load(&load, error) && accounts_load(&load, error);
     free(load.absolute);
+    secrets_forget();
     if (!loaded) {
         secrets_free(secrets);
         configuration_free(configuration);

@@ -33,4 +33,8 @@ int secret_read(const char *path, struct error *error);
  * its owner, its group (unless that is root's or this process's), or all the others. */
 bool secret_is_guarded(const char *path, const struct stat *status, struct error *error);
 
+/* What was copied and searched last is still in the processor's vector registers, from where the
+ * frame of the next signal takes it to the stack. This does the same with zeros. */
+void secrets_forget(void);
+
 #endif
