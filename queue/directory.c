@@ -56,6 +56,15 @@ directory_name(enum directory directory)
 }
 
 bool
+directory_has_name(const char *name)
+{
+    for (size_t i = 0; i < sizeof(LAYOUT) / sizeof(LAYOUT[0]); i++)
+        if (LAYOUT[i].parent == DIRECTORY_QUEUE && strcmp(LAYOUT[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool
 directory_trusts(const struct queue *queue, uid_t owner)
 {
     return owner == queue->owner || owner == geteuid();

@@ -15,6 +15,9 @@ enum directory directory_of_records(enum mail_state place); /* DIRECTORY_COUNT: 
 /* "defer/.state", relative to the queue. */
 const char *directory_name(enum directory directory);
 
+/* True where NAME, in a queue, is that of a directory of smailer's. */
+bool directory_has_name(const char *name);
+
 /* The descriptor of DIRECTORY, which is opened if it was not; -1 with the reason on failure
  * (code ENOENT: it does not exist). */
 int directory_get(struct queue *queue, enum directory directory, struct error *error);

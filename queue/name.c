@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/mail_id.h"
+#include "queue/directory.h"
 #include "queue/name.h"
 
 #define HASH_DIGITS (NAME_HASH_SIZE - 1)
@@ -27,7 +28,7 @@ name_is_mail(const struct queue *queue, const char *name)
 {
     if (name[0] == '.' || name[0] == '\0' || strchr(name, '/') != NULL)
         return false;
-    if (strlen(name) >= QUEUE_NAME_SIZE)
+    if (strlen(name) >= QUEUE_NAME_SIZE || directory_has_name(name))
         return false;
     for (size_t i = 0; i < sizeof(UNFINISHED) / sizeof(UNFINISHED[0]); i++)
         if (ends_in(name, UNFINISHED[i]))
