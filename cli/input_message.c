@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/memory.h"
+#include "queue/control_file.h"
 
 /* The input while it is read. */
 struct input {
@@ -57,7 +58,7 @@ measure_name(const char *line, size_t length)
     colon = name;
     while (colon < length && (line[colon] == ' ' || line[colon] == '\t'))
         colon++;
-    return name > 0 && colon < length && line[colon] == ':' ? name : 0;
+    return name <= CONTROL_FILE_NAME_MAX && colon < length && line[colon] == ':' ? name : 0;
 }
 
 /* NUL octets would end the header for everybody else. */

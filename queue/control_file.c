@@ -229,7 +229,7 @@ measure_name(const char *text)
     while (text[length] > ' ' && text[length] < 0x7F && text[length] != ':')
         length++;
     colon = length + strspn(text + length, " \t");
-    return text[colon] == ':' ? length : 0;
+    return text[colon] == ':' && length <= CONTROL_FILE_NAME_MAX ? length : 0;
 }
 
 /* Only a question mark directly behind the H begins a condition. */

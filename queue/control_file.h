@@ -16,6 +16,7 @@
 #define CONTROL_FILE_SIZE_MAX (16U << 20) /* octets of a file that is read */
 #define CONTROL_FILE_RECIPIENTS_MAX 100000
 #define CONTROL_FILE_ADDRESS_MAX 1000 /* octets: a longer one cannot be an address */
+#define CONTROL_FILE_NAME_MAX 900 /* octets of a header's name, which has to be on one line */
 #define CONTROL_FILE_FLAGS_SIZE 32
 
 /* What is to be done with a file that was read. */

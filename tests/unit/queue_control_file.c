@@ -279,6 +279,22 @@ test_line_ends(void **state)
     control_file_free(&file);
 }
 
+/* A name that does not fit on a line would be cut in two, and the first half be no header. */
+static void
+test_long_names(void **state)
+{
+    char text[2048] = "V8\nSa@b.c\nRPFD:d@e.f\nH??";
+    struct control_file file;
+    struct error error;
+
+    (void)state;
+    memset(text + strlen(text), 'x', 1000);
+    strcat(text, ": y\n.\n");
+    assert_int_equal(control_file_parse(&file, text, strlen(text), &error), CONTROL_GOOD);
+    assert_int_equal(file.headers[0].name_length, 0);
+    control_file_free(&file);
+}
+
 static void
 test_bounds(void **state)
 {
@@ -334,6 +350,7 @@ main(void)
         cmocka_unit_test(test_corpus),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_line_ends),
+        cmocka_unit_test(test_long_names),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_prefixes),
     };
