@@ -66,7 +66,7 @@ LINKS_cli := $(O)/bin/sendmail $(O)/bin/mailq
 $(LINKS_cli): $(TARGET_cli)
 	$(call SHOW,LN)ln -sf smailer $@
 
-.PHONY: all clean unit unit-programs clock-programs check crash demo bench soak asan fuzz fuzzers fuzz-programs tidy format users install
+.PHONY: all clean unit unit-programs clock-programs hooked-programs hostile check crash demo bench soak asan fuzz fuzzers fuzz-programs tidy format users install
 all: $(BUILT_PROGRAMS) $(LINKS_cli)
 
 pkg-cflags = $(if $(1),$(shell pkg-config --cflags $(1)))
@@ -106,11 +106,29 @@ unit-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS)
 	@for test in $^; do $$test || exit 1; done
 
+# Programs with a fault, for tests/test_poison.py: tests/hooks/PROGRAM.c stands before what it wraps.
+HOOKED := $(BUILD)/tests/hooked
+WRAPPED_cleanup := judge_file judge_job
+WRAPPED_smtp    := content_begin
+HOOKED_PROGRAMS := $(foreach p,cleanup smtp,$(HOOKED)/libexec/smailer-$(p))
+define hooked_rules
+$(HOOKED)/libexec/smailer-$(1): tests/hooks/$(1).c $(BUILD)/$(1)/main.o $(BUILD)/$(1).a $(foreach n,$(NEEDS_$(1)),$(BUILD)/$(n).a) $(BUILD)/lib.a
+	@mkdir -p $$(@D)
+	$$(call SHOW,HOOK)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) $(WRAPPED_$(1):%=-Wl,--wrap=%) -o $$@ $$^ \
+	  -Wl,--as-needed $$(call pkg-libs,$(PKGS_lib) $(PKGS_$(1))) -lpthread
+endef
+$(foreach p,cleanup smtp,$(eval $(call hooked_rules,$(p))))
+hooked-programs: $(HOOKED_PROGRAMS) $(BUILT_PROGRAMS)
+	@mkdir -p $(HOOKED)/bin
+	@cp -u $(O)/bin/* $(HOOKED)/bin/
+	@cp -u $(filter-out $(HOOKED_PROGRAMS:$(HOOKED)/%=$(O)/%),$(wildcard $(O)/libexec/*)) $(HOOKED)/libexec/
+
 # Both begin on a machine that has git, make and a network; DEPS=no installs nothing.
 PARALLEL = $(MAKE) --no-print-directory -j$(shell nproc)
 check:
 	@tests/install-dependencies all
 	@$(PARALLEL) all unit-programs clock-programs
+	@$(PARALLEL) hooked-programs
 	@tests/run --build $(O)
 demo:
 	@tests/install-dependencies demo
@@ -174,7 +192,7 @@ fuzz:
 	@$(MAKE) fuzz-programs
 	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
 
-C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/crash/*.c)
+C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/crash/*.c tests/hooks/*.c)
 format:
 	clang-format -i $(C_FILES)
 tidy:
