@@ -375,13 +375,19 @@ read_line(struct reader *reader, char *line)
         READ[(unsigned char)line[0]](reader, line + 1);
 }
 
-/* True where AT begins a line end: LF, or one CR or more before it. */
-static bool
-is_line_end(const char *at, const char *end)
+/* Takes the CRs at *AT: they are of the line where it goes on behind them. */
+static char *
+take_returns(char **at, const char *end, char *target)
 {
-    while (at < end && *at == '\r')
-        at++;
-    return at < end && *at == '\n';
+    char *next = *at;
+    size_t count;
+
+    while (next < end && *next == '\r')
+        next++;
+    count = next < end && *next != '\n' ? (size_t)(next - *at) : 0;
+    memmove(target, *at, count);
+    *at = next;
+    return target + count;
 }
 
 /* Ends the line at LINE, with those that continue it, and returns the next one; CR LF becomes LF.
@@ -393,8 +399,9 @@ take_line(char *line, char *end)
     char *at = line;
 
     while (at < end) {
-        if (is_line_end(at, end))
-            at = memchr(at, '\n', (size_t)(end - at));
+        target = take_returns(&at, end, target);
+        if (at == end)
+            break;
         if (*at == '\n' && (at + 1 == end || (at[1] != ' ' && at[1] != '\t'))) {
             at++;
             break;

@@ -277,6 +277,9 @@ test_line_ends(void **state)
     assert_string_equal(file.recipients[0].address, "d@e.f");
     assert_string_equal(file.headers[0].text, "X: a\rb\n\tc");
     control_file_free(&file);
+    assert_int_equal(control_file_parse(&file, "Sa@b.c\r\r", 8, &error), CONTROL_GOOD);
+    assert_string_equal(file.sender, "a@b.c");
+    control_file_free(&file);
 }
 
 /* A name that does not fit on a line would be cut in two, and the first half be no header. */
