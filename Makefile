@@ -192,6 +192,13 @@ fuzz:
 	@$(MAKE) fuzz-programs
 	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
 
+# Queues of HOSTILE files each, with a seed that is another one every time.
+HOSTILE ?= 3000
+hostile:
+	@tests/install-dependencies all
+	@$(PARALLEL) all
+	@SMAILER_HOSTILE=$(HOSTILE) SMAILER_SEED=$${SMAILER_SEED:-$$(date +%s)} tests/run --build $(O) --no-unit -rP tests/test_hostile.py
+
 C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] tests/crash/*.c tests/hooks/*.c)
 format:
 	clang-format -i $(C_FILES)

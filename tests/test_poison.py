@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from harness import postgresql
 from harness.mqueue import Mqueue
 from harness.process import wait_for
 from harness.smailer import BUILD, SANITIZED, account
@@ -94,23 +93,15 @@ def test_an_mqueue(smailer, relay, identity, victim):
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_table(smailer, relay, victim):
-    if postgresql.programs() is None:
-        pytest.skip("there is no PostgreSQL")
-    server = postgresql.PostgreSQL()
-    try:
-        server.start()
-        table = server.table()
-        instance = make(smailer, relay, {})
-        instance.sections.append(table.section())
-        instance.configure()
-        assert instance.cli("--sid=biblioteka", "init").returncode == 0
-        instance.start()
-        key = table.insert(content=f"POISON-{victim}")
-        good_mails_pass(relay, lambda address: table.insert(address=address),
-                        [f"n{n}" for n in range(10)])
-        table.wait_for_status(key, "d", 60, instance)
-        is_struck_out(table.own(key, "reason"))
-        instance.stop()
-    finally:
-        server.end()
+def test_a_table(smailer, relay, database, victim):
+    table = database.table()
+    instance = make(smailer, relay, {})
+    instance.sections.append(table.section())
+    instance.configure()
+    assert instance.cli("--sid=biblioteka", "init").returncode == 0
+    instance.start()
+    key = table.insert(content=f"POISON-{victim}")
+    good_mails_pass(relay, lambda address: table.insert(address=address),
+                    [f"n{n}" for n in range(10)])
+    table.wait_for_status(key, "d", 60, instance)
+    is_struck_out(table.own(key, "reason"))

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import inside, postgresql
+from harness import inside
 from harness.base import document, item
 from harness.inside import Ended, Inside
 from harness.process import alive, processes, wait_for
@@ -132,21 +132,13 @@ def test_what_is_dangerous_ends_a_program_and_only_that(smailer, relay, role, ki
         check_end(instance, role, kind)
 
 
-def test_the_program_of_a_table(smailer, relay):
-    if postgresql.programs() is None:
-        pytest.skip("there is no PostgreSQL")
-    server = postgresql.PostgreSQL()
-    try:
-        server.start()
-        instance = make(smailer, relay)
-        instance.sections.append(server.table().section())
-        instance.configure()
-        start(instance)
-        check_reach(instance, "sql")
-        check_end(instance, "sql", "execve")
-        instance.stop()
-    finally:
-        server.end()
+def test_the_program_of_a_table(smailer, relay, database):
+    instance = make(smailer, relay)
+    instance.sections.append(database.table().section())
+    instance.configure()
+    start(instance)
+    check_reach(instance, "sql")
+    check_end(instance, "sql", "execve")
 
 
 # Messages

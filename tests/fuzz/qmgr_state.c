@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
@@ -70,10 +71,18 @@ write_file(int descriptor, struct rest part)
     require(write(descriptor, part.octets, part.size) == (ssize_t)part.size);
 }
 
+/* The day's first hour is over where a new one begins meanwhile. */
+static int64_t
+this_hour(void)
+{
+    return time(NULL) / 3600;
+}
+
 static void
 check_quotas(struct rest part)
 {
     struct quota before[ACCOUNTS];
+    int64_t hour = this_hour();
     int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
     write_file(descriptor, part);
@@ -87,7 +96,7 @@ check_quotas(struct rest part)
     quota_file_write();
     forget();
     quota_file_read();
-    for (uint32_t i = 0; i < ACCOUNTS; i++)
+    for (uint32_t i = 0; i < ACCOUNTS && hour == this_hour(); i++)
         require(
             memcmp(before[i].hours, accounts_get(i)->quota.hours, sizeof(before[i].hours)) == 0);
 }
