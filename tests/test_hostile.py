@@ -1,5 +1,5 @@
 """Hostile queues: a grammar of inputs, each with its expected end, in one queue beside good mails that
-are delivered meanwhile. SMAILER_HOSTILE=N is the number of files (300 by default), SMAILER_SEED the
+are delivered meanwhile. SMAILER_HOSTILE=N is the number of files (100 by default), SMAILER_SEED the
 one to be repeated; `make hostile` tries many."""
 
 import os
@@ -16,12 +16,12 @@ from harness.process import wait_for
 from harness.smailer import account
 
 FOO, ADDRESS = "foo@example.com", "boo@example.org"
-COUNT = int(os.environ.get("SMAILER_HOSTILE", "300"))
+COUNT = int(os.environ.get("SMAILER_HOSTILE", "100"))
 SEED = int(os.environ.get("SMAILER_SEED", "1"))
 LIST = 10000 if os.environ.get("SMAILER_FULL") == "yes" else 1000
 MINUTES_AGO = 120 * 10**9
 GOOD_EVERY = 10
-NOTICED = 10  # seconds until a good mail among them is there, on a machine that is busy
+NOTICED = 30  # seconds until a good mail among them is there, on a machine that is busy
 
 pytestmark = pytest.mark.one_identity
 

@@ -137,4 +137,5 @@ def message_types():
 
 
 def forge(pipe, name, octets=b""):
-    pipe.send(struct.pack("=I", message_types()[name]) + octets)
+    """A packet of that message alone (lib/packet.h)."""
+    pipe.send(struct.pack("=III", 4 + len(octets), 0, message_types()[name]) + octets)
