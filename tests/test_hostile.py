@@ -48,7 +48,7 @@ def bad_address(rng):
         f"{good}> NOTIFY=SUCCESS", f"(a){good}", f"boo@@example.org", "boo@-a.example",
         "boo@a-.example", "boo@a..example", ".boo@a.example", "boo.@a.example", "bo..o@a.example",
         "x" * 65 + "@a.example", "boo@" + "a" * 64 + ".example", "boo@[192.0.2]", "boo@[x",
-        "boo\u0085@a.example", "boo\u2028@a.example\u0000"[:-1], '"boo@a.example', "boo@a.example:25",
+        "boo\u0085@a.example", '"boo@a.example', "boo@a.example:25",
         "boo@exam_ple.org", "boo@" + ".".join(["a" * 60] * 5), "a" * 2000 + "@a.example",
         "=?UTF-8?Q?boo?=@a.example\x7f", "boo@a.example|sh", "|sh", "/etc/passwd", ":include:/x"])
 
@@ -295,7 +295,7 @@ def test_a_long_list(smailer, relay):
 # The same for sendmail's queue
 
 
-NOBODIES = ["boo", "@example.org", "boo@", "boo@-a.example", "boo@a..example", "|sh", "/etc/passwd",
+NOBODIES = ["boo", "@example.org", "boo@", "boo@a..example", "|sh", "/etc/passwd",
             ":include:/x", "x" * 65 + "@a.example", "boo@a.example SIZE=1", '"|sh"', "\\|sh", "boo@[x", ""]
 
 
