@@ -9,8 +9,8 @@
 int
 sendmail_daemon(const struct sendmail_options *options)
 {
-    struct options common = {.configuration_directory = options->configuration,
-        .foreground = options->foreground};
+    struct options common = {
+        .configuration_directory = options->configuration, .foreground = options->foreground};
     char interval[32];
 
     if (connection_is_running(&common)) {

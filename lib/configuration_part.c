@@ -193,7 +193,8 @@ configuration_encode(const struct configuration *configuration, enum role role, 
     text_put(&output, role_name(role));
     keys_put(&output, keys_in(""), role, &configuration->settings);
     for (enum role program = 0; program < ROLE_COUNT; program++)
-        keys_put(&output, keys_of_program(role_name(program)), role, &configuration->programs[program]);
+        keys_put(
+            &output, keys_of_program(role_name(program)), role, &configuration->programs[program]);
     arrays_put(&output, configuration, role);
     int descriptor = sealed_create("smailer-configuration", output.octets, output.used, error);
     free(output.octets);
@@ -219,8 +220,8 @@ part_take(struct part_input *input, enum role role, struct configuration *config
     bool taken = title_take(input, role, error) &&
                  keys_take(input, keys_in(""), role, &configuration->settings, error);
     for (enum role program = 0; taken && program < ROLE_COUNT; program++)
-        taken = keys_take(
-            input, keys_of_program(role_name(program)), role, &configuration->programs[program], error);
+        taken = keys_take(input, keys_of_program(role_name(program)), role,
+            &configuration->programs[program], error);
     taken = taken && queues_take(input, role, configuration, error) &&
             accounts_take(input, role, configuration, error);
     if (taken && input->at != input->size)

@@ -19,15 +19,15 @@
 #define SMALL_MAIL_MAX 8192
 
 enum message_type {
-/* What a relay tells senders of itself, so that nobody else has to. */
-#define RELAY_TELLS_SUCCESS 1U /* it offers DSN (RFC 3461) */
-#define RELAY_TELLS_TIME 2U /* it offers DELIVERBY (RFC 2852) */
-
 #define MESSAGE(NAME, name, from, to, fields) MESSAGE_##NAME,
 #include "lib/messages.def"
 #undef MESSAGE
     MESSAGE_COUNT
 };
+
+/* What a relay tells senders of itself, so that nobody else has to. */
+#define RELAY_TELLS_SUCCESS 1U /* it offers DSN (RFC 3461) */
+#define RELAY_TELLS_TIME 2U /* it offers DELIVERBY (RFC 2852) */
 
 /* How a mail left qmgr's hands. */
 enum job_end {
@@ -56,14 +56,14 @@ enum parse_verdict {
 /* What a worker must know of a mail. */
 #define MAIL_FLAG_8BIT 1U /* the content has octets above 127 */
 #define MAIL_FLAG_SMTPUTF8 2U /* an address has characters outside ASCII */
+#define MAIL_FLAG_NO_TIME 4U /* fld_time was missing or impossible: time is the file's */
 #define MAIL_FLAG_RET_FULL 8U /* a notice of failure is to hold it all */
 #define MAIL_FLAG_RET_HDRS 16U /* ... or its header only */
-#define MAIL_FLAG_FLAWED   64U /* some of its headers were none, and were left out */
 #define MAIL_FLAG_8BITMIME 32U /* whoever sent it declared it so (RFC 6152) */
+#define MAIL_FLAG_FLAWED 64U /* some of its headers were none, and were left out */
 #define MAIL_FLAG_BY_RETURN 128U /* what is not there in time (deliver_by) is returned, */
 #define MAIL_FLAG_BY_NOTIFY 256U /* ... or its sender told of that; */
 #define MAIL_FLAG_BY_TRACE 512U /* and how far it came (RFC 2852) */
-#define MAIL_FLAG_NO_TIME  4U /* fld_time was missing or impossible: time is the file's */
 
 #define MESSAGE(NAME, name, from, to, fields)                                                      \
     struct message_##name {                                                                        \

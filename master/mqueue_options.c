@@ -23,8 +23,7 @@ find_section(struct configuration *configuration, const char *directory)
             return section;
         first = first != NULL ? first : section;
     }
-    return first != NULL ? first
-                         : configuration_add_section(configuration, SECTION_MQUEUE, NAME);
+    return first != NULL ? first : configuration_add_section(configuration, SECTION_MQUEUE, NAME);
 }
 
 /* The section moves to the front, and the others are not looked for. */

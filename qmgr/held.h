@@ -2,9 +2,9 @@
  * What could not be done on the disk. The mail stays in hand, and only the disk is asked again: one
  * that the relay has accepted must not be sent again because its file cannot be moved.
  *
- * A disk that is full or fails is its queue's problem, and nothing new is taken from that queue until
- * it works again. A single file that cannot be moved (an immutable one, say) is not, unless there
- * are many.
+ * A disk that is full or fails is its queue's problem, and nothing new is taken from that queue
+ * until it works again. A single file that cannot be moved (an immutable one, say) is not, unless
+ * there are many.
  */
 #ifndef SMAILER_QMGR_HELD_H
 #define SMAILER_QMGR_HELD_H
