@@ -14,6 +14,8 @@ import time
 import pytest
 
 from harness import identity as identities
+from harness import installed
+from harness.cron import Cron
 from harness.mqueue import Case, Mqueue, cases
 from harness.process import wait_for
 from harness.smailer import PROJECT, account, program
@@ -390,6 +392,7 @@ def test_messages_by_smtp_on_standard_input(sendmail, relay):
     assert mails["one"].recipients == ["bob@far.example.net", "carl@far.example.net"]
     assert mails["one"].content.endswith(b"\r\n\r\n.dot\r\nbody\r\n")
     assert (mails["two"].sender or "").strip("<>") == "" and len(relay.mails) == 2
+    wait_for(lambda: command.mqueue.names() == [], 20, lambda: f"{command.mqueue.names()}")
     broken = command("-bs", input="MAIL FROM:<a@x.org>\r\nRCPT TO:<b@x.org>\r\nDATA\r\nSubject: x\r\n")
     assert "554" in broken.stdout and command.mqueue.names() == []
 
@@ -498,6 +501,34 @@ def test_cron(sendmail, relay):
                    "root", input="From: root (Cron Daemon)\nTo: root\nSubject: Cron\n"
                    "Content-Type: text/plain; charset=UTF-8\n\nza\u017c\n")
     assert mail.recipients == ["admin@far.example.net"] and mail.subject == "Cron"
+
+
+CRONTAB = """\
+@reboot root echo from root
+MAILTO=bob@far.example.net
+@reboot mail echo za\u017c; echo and a failure >&2
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="cron wants root")
+def test_the_daemon_of_cron(sendmail, relay, unpacked):
+    """Its jobs of @reboot run at once, and what they print is mailed, by whoever the job runs as."""
+    if not installed.possible():
+        pytest.skip("root may not mount here")
+    command = sendmail(relay, started=True, settings={"local_to": "admin@far.example.net"})
+    command.instance.write_conf("main.cf", command.instance.main_text(), mode=0o644)
+    (command.instance.root / "conf").chmod(0o755)
+    cron = Cron(unpacked("cron"), command.script(), CRONTAB)
+    try:
+        cron.up()
+        own = relay.wait_for_recipient("admin@far.example.net")
+        other = relay.wait_for_recipient("bob@far.example.net")
+    finally:
+        cron.end()
+    assert own.subject.startswith("Cron <root@") and own.subject.endswith("> echo from root")
+    assert own.text == "from root\n"
+    assert other.text == "za\u017c\nand a failure\n"
+    wait_for(lambda: command.mqueue.names() == [], 20, lambda: f"{command.mqueue.names()}")
 
 
 def test_a_pipe_as_php_opens_it(sendmail, relay):
