@@ -82,6 +82,8 @@ envelope_sender(const struct account *account, const struct job *job)
 void
 worker_deliver(struct worker *worker, struct job *job)
 {
+    int transcript = job->taken != NULL ? mqueue_open_transcript(job->taken) : -1;
+
     job->phase = PHASE_DELIVERING;
     job->worker = worker;
     job->begun = quota_begin(&worker->account->quota, clock_now_ms(), clock_monotonic_ms());
@@ -107,7 +109,10 @@ worker_deliver(struct worker *worker, struct job *job)
                                           .details = {job->details, job->details_size},
                                           .small = {job->small, job->small_size},
                                           .content = job->content,
-                                          .encoded = job->encoded}});
+                                          .encoded = job->encoded,
+                                          .transcript = transcript}});
+    if (transcript >= 0)
+        close(transcript);
 }
 
 /* Takes JOB out of its worker's hand. */

@@ -52,6 +52,10 @@ void mqueue_release(struct mqueue_job *job);
 /* True where another transcript was in the way, which is gone now. */
 bool mqueue_had_transcript(const struct mqueue_job *job);
 
+/* Opens the job's transcript, to which lines may be appended that people read while it is in hand.
+ * The descriptor is the caller's; -1: there is none. */
+int mqueue_open_transcript(const struct mqueue_job *job);
+
 /* What the job was when it was taken. */
 const struct control_file *mqueue_control(const struct mqueue_job *job);
 

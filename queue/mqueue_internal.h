@@ -13,6 +13,7 @@ struct mqueue_job {
     char name[QUEUE_NAME_SIZE]; /* of its control file */
     int descriptor; /* of it, which has the locks */
     struct control_file control;
+    ino_t transcript; /* 0: none */
     bool had_transcript; /* of somebody who died, or of another program */
     int64_t attempts; /* before this one, as the next */
     int64_t priority;

@@ -182,13 +182,14 @@ judge(
 
 /* For people only: that it cannot be written is no reason to stop. */
 static void
-open_transcript(struct mqueue_job *job, int64_t now)
+begin_transcript(struct mqueue_job *job, int64_t now)
 {
     int directory = job->queue->directories[DIRECTORY_QUEUE];
     time_t seconds = (time_t)(now / SECOND);
     char name[QUEUE_NAME_SIZE];
     char line[QUEUE_NAME_SIZE];
     int descriptor;
+    struct stat status;
     struct tm parts;
     size_t length;
 
@@ -203,6 +204,8 @@ open_transcript(struct mqueue_job *job, int64_t now)
     if (!directory_adorn(job->queue, descriptor, 0600, name, NULL) ||
         write(descriptor, line, length) != (ssize_t)length)
         log_debug("%s/%s cannot be written", job->queue->path, name);
+    if (fstat(descriptor, &status) == 0)
+        job->transcript = status.st_ino;
     close(descriptor);
 }
 
@@ -233,7 +236,7 @@ mqueue_take(struct queue *queue, const struct mail_identity *identity, bool forc
     if (result == MQUEUE_TAKEN) {
         job->attempts = job->control.attempts > 0 ? job->control.attempts : 0;
         job->priority = job->control.priority;
-        open_transcript(job, now);
+        begin_transcript(job, now);
         *taken = job;
     } else {
         free_job(job);
@@ -245,6 +248,28 @@ bool
 mqueue_had_transcript(const struct mqueue_job *job)
 {
     return job->had_transcript;
+}
+
+/* It is opened again, for a descriptor of each job that waits would be too many. What another put
+ * in its place is not touched. */
+int
+mqueue_open_transcript(const struct mqueue_job *job)
+{
+    char name[QUEUE_NAME_SIZE];
+    struct stat status;
+    int descriptor;
+
+    if (job->transcript == 0)
+        return -1;
+    mqueue_name(name, 'x', job->id);
+    descriptor = openat(job->queue->directories[DIRECTORY_QUEUE], name,
+        O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+    if (descriptor < 0)
+        return -1;
+    if (fstat(descriptor, &status) == 0 && status.st_ino == job->transcript)
+        return descriptor;
+    close(descriptor);
+    return -1;
 }
 
 const struct control_file *

@@ -34,10 +34,11 @@ may_speak(const struct transaction *transaction)
 }
 
 static void
-spoken(const struct transaction *transaction, const char *line, size_t length)
+spoken(
+    const struct transaction *transaction, const struct job *job, const char *line, size_t length)
 {
     if (transaction->events->spoken != NULL)
-        transaction->events->spoken(transaction->context, true, line, length);
+        transaction->events->spoken(transaction->context, job, true, line, length);
 }
 
 static void
@@ -68,7 +69,7 @@ say(struct transaction *transaction, enum command command, struct job *job, cons
 {
     append(transaction, line, length);
     await(transaction, command, job);
-    spoken(transaction, line, length - 2);
+    spoken(transaction, job, line, length - 2);
 }
 
 void
@@ -367,7 +368,7 @@ compose_content(struct transaction *transaction, struct job *job)
         return;
     content_begin(&transaction->stream, job->chosen);
     snprintf(line, sizeof(line), "(%" PRIu64 " octets of content)", job->chosen->size);
-    spoken(transaction, line, strlen(line));
+    spoken(transaction, job, line, strlen(line));
 }
 
 static bool
@@ -397,7 +398,7 @@ step_dot(struct transaction *transaction)
     job->dot = transaction->composed;
     append(transaction, ".\r\n", 3);
     transaction->awaited[last % TRANSACTION_AWAITED_MAX].end = transaction->composed;
-    spoken(transaction, ".", 1);
+    spoken(transaction, job, ".", 1);
     compose_next_job(transaction);
     return true;
 }

@@ -16,6 +16,7 @@
 
 #define WORDS_SIZE 1001 /* RESULT's limit and a NUL */
 #define DELAY_SIZE 32
+#define LINE_SIZE 1024 /* of a transcript */
 
 int64_t
 mail_clock(void)
@@ -168,6 +169,7 @@ mail_new(const struct message_deliver *deliver, struct error *error)
     mail->number = deliver->job;
     mail->arrived_ns = deliver->arrived_ns;
     mail->begin_until_ns = deliver->begin_until_ns;
+    mail->transcript = deliver->transcript;
     mail->taken_ns = mail_clock();
     mail->job.eight_bit = (deliver->flags & MAIL_FLAG_8BIT) != 0;
     mail->job.declared_8bit = (deliver->flags & MAIL_FLAG_8BITMIME) != 0;
@@ -183,7 +185,23 @@ mail_free(struct mail *mail)
         close(mail->job.content.descriptor);
     if (mail->job.encoded.descriptor >= 0)
         close(mail->job.encoded.descriptor);
+    if (mail->transcript >= 0)
+        close(mail->transcript);
     free(mail);
+}
+
+void
+mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t length)
+{
+    char text[LINE_SIZE];
+    size_t used = strlcpy(text, by_us ? ">>> " : "<<< ", sizeof(text));
+
+    if (mail->transcript < 0)
+        return;
+    text_escape_bytes(text + used, sizeof(text) - used - 1, line, length);
+    used = strlcat(text, "\n", sizeof(text));
+    if (write(mail->transcript, text, used) != (ssize_t)used)
+        log_debug("%s: its transcript cannot be written", mail->id);
 }
 
 struct mail *

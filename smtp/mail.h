@@ -19,6 +19,7 @@ struct mail {
     bool recalled; /* by qmgr, or because it is too late to begin */
     bool again; /* the session that had it ended: another one will have it */
     size_t told; /* recipients that qmgr was told of */
+    int transcript; /* -1: none */
     int64_t arrived_ns; /* since 1970 */
     int64_t begin_until_ns; /* of the monotonic clock; 0: there is no such time */
     int64_t taken_ns; /* in hand */
@@ -27,11 +28,15 @@ struct mail {
 
 STAILQ_HEAD(mail_list, mail);
 
-/* The mail of DELIVER, whose descriptor it owns from now on. NULL where it makes no sense; the
- * descriptor is closed then. */
+/* The mail of DELIVER, whose descriptors it owns from now on. NULL where it makes no sense; they
+ * are closed then. */
 struct mail *mail_new(const struct message_deliver *deliver, struct error *error);
 
 void mail_free(struct mail *mail);
+
+/* Appends a line of the dialogue to the mail's transcript, as sendmail marks them. It is for people
+ * only: that it cannot be written is no reason to stop. */
+void mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t length);
 
 /* Takes the one with that number out of MAILS; NULL where it is not there. */
 struct mail *mails_take(struct mail_list *mails, uint64_t number);

@@ -258,7 +258,8 @@ take_reply(struct transaction *transaction, const struct reply *reply)
     struct awaited taken;
 
     if (transaction->events->spoken != NULL)
-        transaction->events->spoken(transaction->context, false, reply->words, reply->length);
+        transaction->events->spoken(transaction->context, awaited != NULL ? awaited->job : NULL,
+            false, reply->words, reply->length);
     if (reply->code == 421) {
         take_closing(transaction, reply);
     } else if (awaited == NULL) {

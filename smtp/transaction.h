@@ -79,8 +79,10 @@ struct transaction_events {
         const struct reply *reply);
     /* All recipients of JOB are told of, and the engine is done with it. */
     void (*finished)(void *context, struct job *job);
-    /* A line of the dialogue, without its end, as it is composed or came; may be NULL. */
-    void (*spoken)(void *context, bool by_us, const char *line, size_t length);
+    /* A line of the dialogue, without its end, as it is composed or came, and which mail it is
+     * about (NULL: none); may be NULL. */
+    void (*spoken)(
+        void *context, const struct job *job, bool by_us, const char *line, size_t length);
     /* Whether JOB may be begun now, asked before its MAIL; else it is told as STAGE_UNTRIED. May be
      * NULL: always. */
     bool (*may_begin)(void *context, struct job *job);

@@ -82,6 +82,14 @@ tell_line(void *context, bool by_us, const char *line, size_t length)
         worker.qmgr, &(struct message){MESSAGE_DIALOGUE, .dialogue = {.job = 0, .line = text}});
 }
 
+static void
+on_spoken(void *context, const struct job *job, bool by_us, const char *line, size_t length)
+{
+    if (job != NULL)
+        mail_transcribe(job->context, by_us, line, length);
+    tell_line(context, by_us, line, length);
+}
+
 static int64_t
 later(int64_t one, int64_t other)
 {
@@ -145,7 +153,7 @@ may_begin(void *context, struct job *job)
 }
 
 static const struct transaction_events TRANSACTION_EVENTS = {
-    .told = on_told, .finished = on_finished, .spoken = tell_line, .may_begin = may_begin};
+    .told = on_told, .finished = on_finished, .spoken = on_spoken, .may_begin = may_begin};
 
 /* Gives the session what it may have. */
 static void

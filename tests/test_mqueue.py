@@ -1,13 +1,16 @@
 """Sendmail's queue: its jobs are sent, rewritten and finished as sendmail does it."""
 
+import asyncio
 import fcntl
 import re
+import threading
 import time
 
 import pytest
 
 from harness.mqueue import Case, Mqueue, cases
 from harness.process import wait_for
+from harness.scripted import reply
 from harness.sendmail import Sendmail
 from harness.smailer import account
 
@@ -258,6 +261,40 @@ def test_a_locked_job_is_left_alone(mqueue, relay):
         assert instance.wait_for_log(r"locked")
         assert relay.for_recipient("one@x.example") == []
     relay.wait_for_recipient("one@x.example")
+    wait_for_names(instance, [])
+
+
+def test_a_transcript_tells_what_is_said(mqueue, scripted_server):
+    """While a job is in delivery, and of that job only, though the next is said in the same breath."""
+    released = threading.Event()
+
+    async def wait_then_accept(session):
+        while not released.is_set():
+            await asyncio.sleep(0.02)
+        session.say("250 2.0.0 Ok")
+
+    relay = scripted_server({"content": wait_then_accept,
+                             "rcpt": [reply("550 5.1.1 no\x1bbody"), reply("250 2.1.5 Ok")]})
+    instance = mqueue({"default": account(relay, connections=1)}, started=False)
+    first, second = "6AM50KDN000001", "6AM50KDN000002"
+    instance.mqueue.put(["bad@x.example", "one@x.example"], id=first, priority=10)
+    instance.mqueue.put("two@x.example", id=second, priority=20)
+    instance.start()
+    try:
+        wait_for(lambda: f"xf{first}" in instance.mqueue.names() and
+                 instance.mqueue.text(f"xf{first}").endswith(">>> .\n"), 20,
+                 lambda: f"{instance.mqueue.names()}\n{instance.tail()}")
+        begin, mail, *lines = instance.mqueue.text(f"xf{first}").splitlines()
+        assert begin.startswith("delivery by smailer began at ")
+        assert mail.startswith(">>> MAIL FROM:<foo@example.com>")
+        assert lines == [">>> RCPT TO:<bad@x.example>", ">>> RCPT TO:<one@x.example>", ">>> DATA",
+                         "<<< 250 2.1.0 Ok", "<<< 550 5.1.1 no\\033body", "<<< 250 2.1.5 Ok",
+                         "<<< 354 go on", ">>> (23 octets of content)", ">>> ."]
+        others = wait_for(lambda: f"xf{second}" in instance.mqueue.names() and
+                          instance.mqueue.text(f"xf{second}"), 20, "the other transcript")
+        assert "one@x.example" not in others and "<<< " not in others
+    finally:
+        released.set()
     wait_for_names(instance, [])
 
 

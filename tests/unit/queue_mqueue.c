@@ -181,6 +181,31 @@ test_sent(void **state)
     mqueue_decision_free(&decision);
 }
 
+/* What took the transcript's place is not written to. */
+static void
+test_transcript(void **state)
+{
+    struct scene *scene = *state;
+    struct mqueue_job *job;
+    char other[128];
+    char transcript[128];
+    int descriptor;
+
+    put_job(scene, 10, "bs", "RPFD:bob@far.example.net\n");
+    job = take(scene, MQUEUE_TAKEN);
+    descriptor = mqueue_open_transcript(job);
+    assert_true(descriptor >= 0);
+    assert_int_equal(fcntl(descriptor, F_GETFL) & (O_ACCMODE | O_APPEND), O_WRONLY | O_APPEND);
+    put(scene, "other", "x");
+    snprintf(other, sizeof(other), "%s/other", scene->path);
+    snprintf(transcript, sizeof(transcript), "%s/xf" ID, scene->path);
+    assert_int_equal(rename(other, transcript), 0);
+    assert_int_equal(mqueue_open_transcript(job), -1);
+    mqueue_release(job);
+    assert_int_equal(close(descriptor), 0);
+    assert_string_equal(list(scene), "df" ID " qf" ID " ");
+}
+
 static void
 test_partial(void **state)
 {
@@ -367,6 +392,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_transcript, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partial, setup, teardown),
         cmocka_unit_test_setup_teardown(test_age, setup, teardown),
         cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
