@@ -18,11 +18,14 @@
 #include "cleanup/judge.h"
 #include "cleanup/notice.h"
 
-/* Files that a peer may have sent and not heard of; each is a descriptor in flight. */
-enum { ROOM_FINDER = 16, ROOM_CONTROL = 2 };
+/* Files that a peer may have sent and not heard of; each is a descriptor in flight. The cleanup
+ * that serves listings, the last one, has more: there programs wait for each other more than for
+ * files. Not many more, for a file that ends a cleanup takes the lines of those in flight with it.
+ */
+enum { ROOM_FINDER = 16, ROOM_LISTING = 32, ROOM_CONTROL = 2 };
 
-/* While there is more to do, room is granted so many at a time. */
-enum { ROOM_LUMP = ROOM_FINDER / 4 };
+/* While there is more to do, that fraction of the room is granted at a time. */
+enum { ROOM_LUMPS = 4 };
 
 /* Room that is to be granted again. */
 static struct {
@@ -160,6 +163,15 @@ on_idle(evutil_socket_t descriptor, short what, void *context)
     pay();
 }
 
+/* For a finder. */
+static uint32_t
+finder_room(void)
+{
+    bool lists = service_instance() == service_configuration()->programs[ROLE_CLEANUP].instances;
+
+    return lists ? ROOM_LISTING : ROOM_FINDER;
+}
+
 /* Room for the next file, in lumps while there is more to do. */
 static void
 owe_room(struct channel *peer)
@@ -169,7 +181,7 @@ owe_room(struct channel *peer)
     owed.peer = peer;
     if (owed.count++ == 0)
         service_timer_start(owed.idle, 0);
-    if (owed.count >= ROOM_LUMP)
+    if (owed.count >= finder_room() / ROOM_LUMPS)
         pay();
 }
 
@@ -240,10 +252,10 @@ peer_joined(struct channel *peer)
 {
     if (channel_peer(peer) == ROLE_QMGR)
         service_send(peer, &(struct message){MESSAGE_AT_WORK, .at_work = {at_work.descriptor}});
-    grant_first_room(ROLE_PICKUP, 0, ROOM_FINDER);
+    grant_first_room(ROLE_PICKUP, 0, finder_room());
     grant_first_room(ROLE_CONTROL, 0, ROOM_CONTROL);
     for (uint32_t i = 0; i < JOB_SQL_MAX; i++)
-        grant_first_room(ROLE_SQL, i, ROOM_FINDER);
+        grant_first_room(ROLE_SQL, i, finder_room());
 }
 
 static void
