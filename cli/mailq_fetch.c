@@ -1,5 +1,6 @@
 #include "cli/mailq_fetch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -25,6 +26,19 @@ take_queue(void *context, const struct message *message)
     return true;
 }
 
+/* sendmail says so as it finds it, and a listing adds an error number that was left over. */
+static void
+tell_irregular(const struct fetching *fetching, const char *name)
+{
+    const struct mailq_lists *lists = fetching->lists;
+    bool is_listing = fetching->options->mode == SENDMAIL_PRINT;
+
+    if (is_listing || fetching->options->verbose)
+        printf("gatherq: %s/%s is not a regular file%s\n",
+            lists->lists[lists->count - 1]->directory, name,
+            is_listing ? ": No such file or directory" : "");
+}
+
 static bool
 take_job(void *context, const struct message *message)
 {
@@ -35,6 +49,11 @@ take_job(void *context, const struct message *message)
 
     if (lists->count == 0 || strlen(job->name) < 3)
         return true;
+    if (job->irregular != 0) {
+        lists->irregular = true;
+        tell_irregular(fetching, job->name);
+        return true;
+    }
     fetching->details =
         memory_resize(fetching->details, fetching->details_size + job->details.size + 1, 1);
     memcpy(fetching->details + fetching->details_size, job->details.data, job->details.size);

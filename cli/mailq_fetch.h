@@ -10,6 +10,7 @@
 struct mailq_lists {
     struct mailq_list **lists;
     size_t count;
+    bool irregular; /* there was a link, a FIFO, ... with a job's name, and that was said */
 };
 
 /* Fills LISTS with the jobs that OPTIONS select, in no order. Returns EX_OK, or the status to end

@@ -267,6 +267,8 @@ run_shown(const struct sendmail_options *options)
 
     if (status == EX_OK)
         status = show_lists(options, &lists, &nothing);
+    if (status == EX_OK && lists.irregular)
+        status = EX_SOFTWARE;
     if (status == EX_NOUSER && options->selection.count == 0) {
         if (mailq_fetch(&notices, options) == EX_OK)
             show_lists(options, &notices, &lists);

@@ -85,6 +85,17 @@ measure_data(const struct jobs *jobs, const char *name)
     return (int64_t)status.st_size;
 }
 
+/* Nothing of it is read. */
+static void
+list_irregular(struct jobs *jobs, const char *name)
+{
+    jobs->turn.room--;
+    send_job(
+        (struct message_queue_job){
+            .request = jobs->turn.request, .name = name, .irregular = true, .size = -1},
+        "", 0);
+}
+
 static void
 list_job(struct jobs *jobs, const char *name)
 {
@@ -96,11 +107,16 @@ list_job(struct jobs *jobs, const char *name)
     char *details;
     ssize_t length;
 
-    if (descriptor < 0)
+    if (descriptor < 0) {
+        if (errno == ELOOP || errno == ENXIO)
+            list_irregular(jobs, name);
         return;
+    }
     if (fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode) ||
         status.st_size > CONTROL_FILE_SIZE_MAX) {
         close(descriptor);
+        if (!S_ISREG(status.st_mode))
+            list_irregular(jobs, name);
         return;
     }
     job.size = measure_data(jobs, name);

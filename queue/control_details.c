@@ -32,7 +32,7 @@ control_details_make(const char *text, size_t length, char *target, size_t size)
     const char *end = text + length;
     size_t used = 0;
 
-    while (text < end && *text != '.') {
+    while (text < end) {
         size_t line = cut_line(text, measure_line(text, (size_t)(end - text)));
         const char *feed = memchr(text, '\n', (size_t)(end - text));
 

@@ -110,6 +110,31 @@ def test_listings_are_those_of_sendmail(sendmail, relay, key):
         assert shown == expected, words
 
 
+@pytest.mark.one_identity
+def test_listings_of_the_example_queues(sendmail, relay):
+    command = sendmail(relay)
+    for name in cases():
+        case = Case(name)
+        for path in command.mqueue.directory.iterdir():
+            path.unlink()
+        command.mqueue.put_case(case, fresh=False)
+        for key, words in (("mailq", []), ("mailq_v", ["-v"])):
+            shown = command.mailq(*words).stdout.replace(str(command.mqueue.directory), SHOWN)
+            assert shown == case.expect[key], (name, words)
+
+
+@pytest.mark.one_identity
+def test_a_control_file_that_is_no_file(sendmail, relay):
+    command = sendmail(relay)
+    path = command.mqueue.directory / "qf6AM50KDN010428"
+    os.mkfifo(path)
+    command.mqueue.put("bob@far.example.net")
+    result = command("-q", "-v")
+    assert result.returncode == 70
+    assert result.stdout.startswith(f"gatherq: {path} is not a regular file\n")
+    assert relay.wait(1)[0].recipients == ["bob@far.example.net"]
+
+
 def test_a_listing_of_the_running_smailer(sendmail, make_relay):
     relay = make_relay()
     relay.down()

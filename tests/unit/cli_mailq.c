@@ -215,9 +215,9 @@ marks_and_columns(void **state)
         "\t\t\t\t\t amy@zeus\n");
     check_one("V8\nP1\nT566755281\nFw\nSgeo\nRamy@zeus\nRPFD:amy\n", false, "-v",
         "      AA00269       16          1+Dec 17 16:01 geo\n\t\t\t\t\t\tamy\n");
-    /* A continued line is not shown, nor what is after the end. */
+    /* A continued line is not shown; what is after the end is, as sendmail does it. */
     check_one("P1\nT566755281\nSgeo\n\tleo\nRamy\\x\n.\nRzoe\n", false, "",
-        "      AA00269       16 Thu Dec 17 16:01 geo\n\t\t\t\t\t amy\\\\x\n");
+        "      AA00269       16 Thu Dec 17 16:01 geo\n\t\t\t\t\t amy\\\\x\n\t\t\t\t\t zoe\n");
     /* The status comes from outside: nothing of it reaches the terminal but characters. */
     check_one("P1\nT566755281\nMa\x1b[2J\nSgeo\n", false, "",
         "      AA00269       16 Thu Dec 17 16:01 geo\n                 (a\\033[2J)\n");
