@@ -243,6 +243,8 @@ schedule_connection_failed(struct account *account, const struct attempt *attemp
         defer_with_probe(account, job);
 }
 
+/* Also those that left without a word: smtp is about to say why, and what comes next depends on it.
+ */
 static uint32_t
 count_connecting(const struct account *account)
 {
@@ -250,7 +252,7 @@ count_connecting(const struct account *account)
     uint32_t count = 0;
 
     TAILQ_FOREACH(worker, &account->workers, in_account)
-    count += worker->state == WORKER_CONNECTING;
+    count += worker->state == WORKER_CONNECTING || (worker->channel == NULL && !worker->told);
     return count;
 }
 
