@@ -178,6 +178,7 @@ asan:
 # tests/fuzz/FOLDER_NAME.c is fed to what it tests in FOLDER/, for FUZZ_SECONDS each, two at a time.
 # They have a build of their own, for the compiler puts counters into what they test.
 FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 0
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_*.c))
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(BUILD)/lib.a $$(if $$(filter-out lib,$$(call unit-folder,$$*)),$(BUILD)/$$(call unit-folder,$$*).a) $(BUILD)/queue.a
 	@mkdir -p $(@D)
@@ -190,7 +191,7 @@ fuzz-programs:
 fuzz:
 	@tests/install-dependencies all
 	@$(MAKE) fuzz-programs
-	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS)
+	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 # Queues of HOSTILE files each, with a seed that is another one every time.
 HOSTILE ?= 3000
