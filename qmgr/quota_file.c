@@ -173,6 +173,8 @@ quota_file_read(void)
         return;
     while (accounts_get(file.count) != NULL)
         file.count++;
+    free(file.seen);
+    free(file.theirs);
     file.seen = memory_new(file.count, sizeof(*file.seen));
     file.theirs = memory_new(file.count, sizeof(*file.theirs));
     (void)read_file(); /* it has said what is wrong */
