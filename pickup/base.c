@@ -102,6 +102,13 @@ base_next(struct base *base, struct candidate *candidate, bool *again)
 }
 
 void
+base_note_missed(struct base *base)
+{
+    base->passes[MAIL_WAITING].wanted = true;
+    base->passes[MAIL_WAITING].missed = true;
+}
+
+void
 base_note_fresh(struct base *base, const char *name)
 {
     if (!queue_name_is_mail(base->queue, name))
@@ -111,7 +118,7 @@ base_note_fresh(struct base *base, const char *name)
         free(fresh_at(base, 0)->name);
         base->fresh_first = (base->fresh_first + 1) % BASE_FRESH_MAX;
         base->fresh_count--;
-        base->passes[MAIL_WAITING].wanted = true;
+        base_note_missed(base);
     }
     *fresh_at(base, base->fresh_count++) =
         (struct candidate){.place = MAIL_WAITING, .name = memory_copy_text(name)};
@@ -235,11 +242,11 @@ base_wakeup(const struct base *base)
         return -1;
     for (size_t i = 0; i < 2; i++) {
         const struct pass *pass = &base->passes[i];
-        int64_t rest = pass->not_before - clock_monotonic_ms();
+        int64_t rest = pass_rests_until(pass) - clock_monotonic_ms();
         int64_t due = pass->due - clock_now_ms();
 
         if (base->wanted_count > 0 && !pass->whole)
-            note_earlier(&wakeup, pass->parked_not_before - clock_monotonic_ms());
+            note_earlier(&wakeup, pass->waited_for_not_before - clock_monotonic_ms());
         if (pass->wanted)
             note_earlier(&wakeup, rest);
         else if (pass->due != 0)

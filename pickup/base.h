@@ -33,11 +33,12 @@ struct pass {
     struct queue_scan *scan; /* the one under way, or NULL */
     bool wanted; /* begin (another) one, over all of it */
     bool for_run; /* the run waits for its end */
+    bool missed; /* mails gave way in a flood: they are there, and wait for it */
     bool only_parked; /* it looks for parked mails that are wanted, and rests between */
     bool whole; /* it began after all that is wanted now was asked for */
     uint8_t number; /* of the one under way, or the last */
     int64_t not_before; /* ms, monotonic: keeps passes from following each other closely */
-    int64_t parked_not_before; /* the same for those that only look for parked mails */
+    int64_t waited_for_not_before; /* the same where mails are known to wait for it */
     int64_t due; /* ms since 1970: when the next file's time comes; 0: none */
     int64_t due_next; /* the same, as far as the pass under way saw */
     int64_t spent; /* ms that the one under way looked in vain so far */
@@ -83,6 +84,9 @@ bool base_next(struct base *base, struct candidate *candidate, bool *again);
 
 /* NAME was written or came into the base's directory. */
 void base_note_fresh(struct base *base, const char *name);
+
+/* Files came of which nobody could tell the names. */
+void base_note_missed(struct base *base);
 
 /* The file with that key is not there any more. */
 void base_forget(struct base *base, uint64_t key);

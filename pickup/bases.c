@@ -139,6 +139,7 @@ note_change(const struct inotify_event *event)
         log_debug("inotify overflowed: all directories are read");
         for (uint32_t i = 0; i < all.count; i++) {
             base_want_passes(&all.bases[i]);
+            base_note_missed(&all.bases[i]);
             offer_wake(&all.bases[i]);
         }
         return;

@@ -11,15 +11,21 @@
 #define STEP 2048
 
 /* After a pass its directory rests so many times as long as it looked in vain, so that a large one
- * does not keep a processor; where qmgr waits for mails that were parked, no longer than that. */
+ * does not keep a processor; where mails wait that it is known to find, no longer than that. */
 #define REST_FACTOR 20
 #define REST_LEAST_MS 20
-#define REST_PARKED_FACTOR 1
-#define REST_PARKED_LEAST_MS 5
+#define REST_WAITED_FOR_FACTOR 1
+#define REST_WAITED_FOR_LEAST_MS 5
 
 /* A clock that was set back by less than this and the retry interval only makes waiting longer, by
  * as much. */
 #define JUMP_MS 60000
+
+int64_t
+pass_rests_until(const struct pass *pass)
+{
+    return pass->missed ? pass->waited_for_not_before : pass->not_before;
+}
 
 static bool
 is_wanted(const struct base *base)
@@ -39,14 +45,14 @@ wants_all(const struct pass *pass)
 {
     if (!pass->wanted && !is_time(pass))
         return false;
-    return pass->for_run || clock_monotonic_ms() >= pass->not_before;
+    return pass->for_run || clock_monotonic_ms() >= pass_rests_until(pass);
 }
 
 /* The same for one that only looks for parked mails. */
 static bool
 wants_parked(const struct base *base, const struct pass *pass)
 {
-    return is_wanted(base) && !pass->whole && clock_monotonic_ms() >= pass->parked_not_before;
+    return is_wanted(base) && !pass->whole && clock_monotonic_ms() >= pass->waited_for_not_before;
 }
 
 bool
@@ -72,6 +78,7 @@ begin(struct base *base, enum mail_state place)
     pass->spent = 0;
     if (!pass->only_parked) {
         pass->wanted = false;
+        pass->missed = false;
         pass->due_next = 0;
         pass->number++;
     }
@@ -80,7 +87,7 @@ begin(struct base *base, enum mail_state place)
         log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error.text);
         pass->due = 0;
         pass->for_run = false;
-        pass->not_before = pass->parked_not_before = clock_monotonic_ms() + 1000;
+        pass->not_before = pass->waited_for_not_before = clock_monotonic_ms() + 1000;
     }
     return pass->scan != NULL;
 }
@@ -106,8 +113,8 @@ end(struct base *base, enum mail_state place)
 
     queue_scan_close(pass->scan);
     pass->scan = NULL;
-    pass->parked_not_before =
-        clock_monotonic_ms() + pass->spent * REST_PARKED_FACTOR + REST_PARKED_LEAST_MS;
+    pass->waited_for_not_before =
+        clock_monotonic_ms() + pass->spent * REST_WAITED_FOR_FACTOR + REST_WAITED_FOR_LEAST_MS;
     if (!pass->only_parked) {
         pass->not_before = clock_monotonic_ms() + pass->spent * REST_FACTOR + REST_LEAST_MS;
         prune(base, place);

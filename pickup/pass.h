@@ -8,6 +8,9 @@
 
 #include "pickup/base.h"
 
+/* When the next one over everything may begin, if one is wanted (ms, monotonic). */
+int64_t pass_rests_until(const struct pass *pass);
+
 /* True where a pass over PLACE has something to do at NOW (ms, monotonic). */
 bool pass_is_due(const struct base *base, enum mail_state place);
 
