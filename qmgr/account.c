@@ -168,12 +168,14 @@ account_take_suspect(struct account *account)
 uint32_t
 account_room(struct account *account)
 {
+    share_look(account);
     return quota_room(&account->quota, &account->limits, clock_now_ms(), clock_monotonic_ms());
 }
 
 uint32_t
 account_left(struct account *account)
 {
+    share_look(account);
     return quota_left(&account->quota, &account->limits, clock_now_ms(), clock_monotonic_ms());
 }
 

@@ -12,6 +12,7 @@
 #include "qmgr/concurrency.h"
 #include "qmgr/health.h"
 #include "qmgr/quota.h"
+#include "qmgr/share.h"
 #include "qmgr/worker.h"
 
 struct account {
@@ -30,6 +31,7 @@ struct account {
     double mail_ms; /* how long its relay takes for a mail, the mean of the last ones */
     struct quota quota;
     struct quota_limits limits;
+    struct share share;
     uint32_t wanted; /* mails that pickup was asked for and that are not here yet */
     uint64_t sent; /* since the generation began, as the next two */
     uint64_t deferred;

@@ -11,6 +11,7 @@
 #include "qmgr/quota_file.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
+#include "qmgr/share.h"
 #include "qmgr/show.h"
 #include "qmgr/status.h"
 #include "qmgr/submission.h"
@@ -28,6 +29,7 @@ prepare(struct service_paths *paths, struct error *error)
     (void)error;
     if (quotas != NULL)
         service_allow(paths, quotas, SANDBOX_READ | SANDBOX_WRITE);
+    share_prepare();
     submission_prepare();
     maildrop_prepare(paths);
     for (size_t i = 0; i < configuration->queue_count; i++)

@@ -52,6 +52,13 @@ quota_left(struct quota *quota, const struct quota_limits *limits, int64_t wall,
     return minute < day ? minute : day;
 }
 
+/* A pause that is longer than it may be is of before the machine was started anew. */
+static bool
+is_resting(const struct quota *quota, const struct quota_limits *limits, int64_t steady)
+{
+    return steady < quota->rest_until && quota->rest_until - steady <= limits->delay;
+}
+
 uint32_t
 quota_room(struct quota *quota, const struct quota_limits *limits, int64_t wall, int64_t steady)
 {
@@ -59,7 +66,7 @@ quota_room(struct quota *quota, const struct quota_limits *limits, int64_t wall,
 
     if (limits->delay == 0 || room == 0)
         return room;
-    return quota->begun == 0 && steady >= quota->rest_until ? 1 : 0;
+    return quota->begun == 0 && !is_resting(quota, limits, steady) ? 1 : 0;
 }
 
 struct quota_moment

@@ -256,13 +256,26 @@ count_connecting(const struct account *account)
     return count;
 }
 
-/* How many connections the account may have now: one while its relay is probed. */
+/* How many connections the account may have now: one while its relay is probed, no more while one
+ * was given up for others. */
 static uint32_t
-connections_allowed(const struct account *account)
+connections_allowed(struct account *account)
 {
+    if (clock_monotonic_ms() < account->share.yields_until && share_is_wanted(account))
+        return account->worker_count;
     if (!account->health.down)
         return concurrency_allowed(&account->concurrency);
     return health_allows(&account->health, clock_now_ms()) ? 1 : 0;
+}
+
+/* Programs of another queue may have the account's connections: they give up what is more than half
+ * of them, or for a while the only one. */
+static void
+want_connection(struct account *account)
+{
+    uint32_t half = account->settings->connections / 2;
+
+    share_want(account, account->worker_count < (half > 0 ? half : 1));
 }
 
 /* Starts connections for the jobs that no worker is free for. */
@@ -282,8 +295,11 @@ start_workers(struct account *account)
                 worker_stop(spare);
             return;
         }
-        if (worker_start(account, false) == NULL)
+        if (worker_start(account, false) == NULL) {
+            want_connection(account);
             return;
+        }
+        share_want(account, false);
         account_had_turn(account);
         connecting++;
     }
@@ -322,19 +338,39 @@ take(struct account *account, struct job *(*next)(struct account *))
     return job;
 }
 
+/* Gives WORKER the next job; false where there is none, or none may begin. */
+static bool
+serve_next(struct account *account, struct worker *worker, struct job *(*next)(struct account *))
+{
+    struct quota_moment begun;
+    struct job *job;
+
+    if (!share_begin(account, false, &begun))
+        return false;
+    job = take(account, next);
+    if (job == NULL)
+        share_end(account, begun, false);
+    else
+        worker_deliver(worker, job, begun);
+    return job != NULL;
+}
+
+static bool
+has_next(struct account *account)
+{
+    return !TAILQ_EMPTY(&account->ring) && account_room(account) > 0;
+}
+
 static void
 serve_suspects(struct account *account)
 {
     struct worker *worker;
-    struct job *job;
 
     while (!TAILQ_EMPTY(&account->suspects) && account_room(account) > 0 &&
            (worker = find_free_worker(account, 0)) != NULL) {
-        job = take(account, account_take_suspect);
-        if (job == NULL)
+        if (!serve_next(account, worker, account_take_suspect))
             return;
         worker->alone = true;
-        worker_deliver(worker, job);
     }
 }
 
@@ -345,18 +381,17 @@ serve(struct account *account)
 {
     uint32_t most = account_is_fast(account) ? UINT32_MAX : 0;
     struct worker *worker;
-    struct job *job;
 
     serve_suspects(account);
-    while (account_room(account) > 0 && (worker = find_free_worker(account, most)) != NULL &&
-           (job = take(account, account_take)) != NULL)
-        worker_deliver(worker, job);
+    while (has_next(account) && (worker = find_free_worker(account, most)) != NULL &&
+           serve_next(account, worker, account_take))
+        ;
     if (account->queued > 0)
         start_workers(account);
-    while (account_room(account) > 0 && account->queued > count_connecting(account) &&
+    while (has_next(account) && account->queued > count_connecting(account) &&
            (worker = find_free_worker(account, UINT32_MAX)) != NULL &&
-           (job = take(account, account_take)) != NULL)
-        worker_deliver(worker, job);
+           serve_next(account, worker, account_take))
+        ;
 }
 
 /* Those that have the fewest connections come first, and of these the one that has waited longest:
@@ -441,6 +476,7 @@ on_tick(evutil_socket_t descriptor, short what, void *context)
     workers_recall();
     workers_note_standing();
     workers_stop_idle(schedule.draining);
+    workers_share();
     /* Programs that run beside a master tell it at once what they have used up. */
     if (service_on_demand() || clock_monotonic_ms() - schedule.written_at >= WRITE_MS) {
         quota_file_write();

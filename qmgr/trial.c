@@ -115,10 +115,11 @@ void
 trial_link_up(struct worker *worker)
 {
     struct job *job = worker->trial;
+    struct quota_moment begun;
 
     worker->trial = NULL;
-    if (job != NULL)
-        worker_deliver(worker, job);
+    if (job != NULL && share_begin(worker->account, true, &begun))
+        worker_deliver(worker, job, begun);
     worker_stop(worker);
 }
 

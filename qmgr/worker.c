@@ -26,16 +26,20 @@
  * One alone, which may have died of anything, says nothing of the relay. */
 #define LOST_MOST 3
 
+/* So long has another program to take the place of a worker that was stopped for it. */
+#define YIELD_MS 500
+
 /* A worker that hung is trusted again after a mail that took less than this. */
 #define QUICK_MS 250
 
 static struct worker *
-add(struct account *account, bool verbose)
+add(struct account *account, bool verbose, uint32_t place)
 {
     struct worker *worker = memory_new(1, sizeof(*worker));
 
     worker->account = account;
     worker->verbose = verbose;
+    worker->place = place;
     worker->started_at = clock_monotonic_ms();
     TAILQ_INIT(&worker->jobs);
     TAILQ_INSERT_TAIL(&account->workers, worker, in_account);
@@ -50,15 +54,20 @@ worker_start(struct account *account, bool verbose)
     struct channel *smtp = service_peer(ROLE_SMTP, 0);
     struct worker *worker;
     struct error error;
+    uint32_t place;
     int ends[2];
 
     if (smtp == NULL)
         return NULL;
+    place = share_take_connection(account);
+    if (place == SHARE_NONE && !verbose)
+        return NULL;
     if (!channel_pair(ends, &error)) {
         log_error("start a worker: %s", error.text);
+        share_release_connection(account, place);
         return NULL;
     }
-    worker = add(account, verbose);
+    worker = add(account, verbose, place);
     worker->channel = service_adopt(ends[0], ROLE_WORKER, worker->number);
     channel_set_context(worker->channel, worker);
     service_send(smtp, &(struct message){.type = MESSAGE_WORKER_START,
@@ -80,13 +89,13 @@ envelope_sender(const struct account *account, const struct job *job)
 }
 
 void
-worker_deliver(struct worker *worker, struct job *job)
+worker_deliver(struct worker *worker, struct job *job, struct quota_moment begun)
 {
     int transcript = job->taken != NULL ? mqueue_open_transcript(job->taken) : -1;
 
     job->phase = PHASE_DELIVERING;
     job->worker = worker;
-    job->begun = quota_begin(&worker->account->quota, clock_now_ms(), clock_monotonic_ms());
+    job->begun = begun;
     job->recalled = false;
     job->begin_until = base_begin_until(job->base);
     if (worker->in_hand == 0)
@@ -120,9 +129,8 @@ static void
 take_back(struct job *job, bool handed_over)
 {
     struct worker *worker = job->worker;
-    struct account *account = worker->account;
 
-    quota_end(&account->quota, &account->limits, job->begun, handed_over, clock_monotonic_ms());
+    share_end(worker->account, job->begun, handed_over);
     if (job == TAILQ_FIRST(&worker->jobs))
         worker->head_since = clock_monotonic_ms();
     TAILQ_REMOVE(&worker->jobs, job, next);
@@ -361,6 +369,9 @@ worker_settle(struct worker *worker)
     } else if (worker->lost && ++worker->account->lost >= LOST_MOST) {
         schedule_connection_failed(worker->account, &DIED);
     }
+    share_release_connection(worker->account, worker->place);
+    if (worker->yields)
+        worker->account->share.yields_until = clock_monotonic_ms() + YIELD_MS;
     workers_remove(worker);
     TAILQ_REMOVE(&worker->account->workers, worker, in_account);
     worker->account->worker_count--;

@@ -29,6 +29,7 @@ struct worker {
     struct channel *channel; /* NULL once it was closed */
     uint32_t room; /* jobs at once */
     uint32_t tells; /* RELAY_TELLS_… */
+    uint32_t place; /* of its connection, among all that its account may have */
     uint32_t in_hand;
     uint32_t unrecorded; /* jobs that it has told of and that are not moved yet */
     struct job_list jobs;
@@ -40,6 +41,7 @@ struct worker {
     bool fault; /* of its own */
     bool told; /* what its connection came to */
     bool lost; /* it ended before it could */
+    bool yields; /* it was stopped for others, who get its place */
     bool verbose; /* it tells its dialogue: a test's */
     int64_t head_since; /* ms, monotonic: when its first job came to be the first */
     bool
@@ -50,11 +52,12 @@ struct worker {
     char relay[321];
 };
 
-/* Asks smtp for a worker; NULL where that is not possible now. */
+/* Asks smtp for a worker; NULL where that is not possible now, or the account's connections are
+ * with programs of another queue. */
 struct worker *worker_start(struct account *account, bool verbose);
 
-/* Gives JOB to the worker. */
-void worker_deliver(struct worker *worker, struct job *job);
+/* Gives JOB, which began at BEGUN, to the worker. */
+void worker_deliver(struct worker *worker, struct job *job, struct quota_moment begun);
 
 /* JOB is recorded, or that has to wait: its worker gets the place back. So no more than a worker's
  * room is ever sent and not recorded, whoever dies. */

@@ -7,6 +7,9 @@
 /* Where more accounts have mails than there are places, they take turns of this length. */
 #define TURN_MS 1000
 
+/* And where other programs want a connection, whose share is not more than theirs, of this one. */
+#define LONG_TURN_MS 10000
+
 /* A worker that was stopped is done with what it has in this time, or its relay hangs. */
 #define STOP_MS 1000
 
@@ -110,6 +113,56 @@ workers_stop_idle(bool at_once)
         if (worker->state == WORKER_UP && worker->in_hand == 0 && worker->idle_since != 0 &&
             (at_once || now - worker->idle_since >= worker->account->settings->idle))
             worker_stop(worker);
+    }
+}
+
+/* How long WORKER may keep its connection from others who want it. */
+static int64_t
+turn_of(const struct worker *worker)
+{
+    const struct account *account = worker->account;
+
+    if (worker->in_hand == 0 && account->queued == 0)
+        return 0;
+    return account->worker_count > account->settings->connections / 2 ? TURN_MS : LONG_TURN_MS;
+}
+
+/* The worker of ACCOUNT that others get the connection of; NULL where none is to go, or one goes.
+ */
+static struct worker *
+find_to_share(const struct account *account, int64_t now)
+{
+    struct worker *worker;
+    struct worker *found = NULL;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    {
+        if (worker->state == WORKER_STOPPING && now - worker->stopped_at < STOP_MS)
+            return NULL;
+        if (worker->state == WORKER_UP && !worker->verbose &&
+            now - worker->started_at >= turn_of(worker) &&
+            (found == NULL || worker->in_hand < found->in_hand))
+            found = worker;
+    }
+    return found;
+}
+
+void
+workers_share(void)
+{
+    struct account *account;
+    struct worker *worker;
+
+    for (account = accounts_first(); account != NULL; account = account_after(account)) {
+        if (account->queued == 0)
+            share_want(account, false);
+        if (account->worker_count == 0 || !share_is_wanted(account))
+            continue;
+        worker = find_to_share(account, clock_monotonic_ms());
+        if (worker == NULL)
+            continue;
+        worker->yields = true;
+        worker_stop(worker);
     }
 }
 

@@ -26,6 +26,10 @@ struct worker *workers_find_spare(uint32_t own);
 /* Stops those that were idle for longer than their account allows, or all that are. */
 void workers_stop_idle(bool at_once);
 
+/* Where programs of another queue want connections of an account, stops a worker of it: an idle
+ * one, or one that has had its turn. */
+void workers_share(void);
+
 void workers_stop_all(void);
 
 /* Tells the bases which of their mails stand at workers that do not get on. */

@@ -15,9 +15,10 @@ import pytest
 
 from harness import identity as identities
 from harness import installed
+from harness import scripted
 from harness.cron import Cron
 from harness.mqueue import Case, Mqueue, cases
-from harness.process import wait_for
+from harness.process import stays, wait_for
 from harness.smailer import PROJECT, account, program
 
 TRANSCRIPTS = PROJECT / "tests/data/mailq"
@@ -303,6 +304,83 @@ def test_a_queue_moved_aside_and_the_quota_of_the_day(sendmail, relay):
     command.mqueue.put("here2@far.example.net")
     wait_for(lambda: command.instance.status()["queues"][0]["parked"] == 1, 20, "a mail that waits")
     assert len(relay.mails) == 4
+
+
+def beside_a_master(command, here, aside):
+    """Starts smailer with HERE mails in its queue, and leaves ASIDE in one that was moved."""
+    moved = command.instance.root / "omqueue"
+    for number in range(aside):
+        command.mqueue.put(f"aside{number}@far.example.net")
+    command.mqueue.directory.rename(moved)
+    command.mqueue.directory.mkdir(mode=0o700)
+    command.instance.identity.give(command.mqueue.directory)
+    for number in range(here):
+        command.mqueue.put(f"here{number}@far.example.net")
+    command.instance.start()
+    return moved
+
+
+def sent_from(relay):
+    return [mail.recipients[0][0] for mail in relay.mails]
+
+
+@pytest.mark.one_identity
+@pytest.mark.parametrize("connections", [1, 3])
+def test_a_queue_moved_aside_and_the_connections(sendmail, make_relay, connections):
+    """Both together have no more than the account may, and each gets its turn."""
+    relay = make_relay(delay=0.2)
+    command = sendmail({"default": account(relay, connections=connections)})
+    moved = beside_a_master(command, 20 * connections, 6)
+    relay.wait(1)
+    assert command(f"-oQ{moved}", "-qf").returncode == 0
+    assert list(moved.iterdir()) == []
+    first = sent_from(relay)
+    relay.wait(20 * connections + 6)
+    assert first.count("h") < 20 * connections, "the run had to wait for all of the daemon's mails"
+    assert relay.most == connections
+
+
+@pytest.mark.one_identity
+def test_a_queue_moved_aside_and_the_minute(sendmail, relay):
+    command = sendmail({"default": account(relay, mails_per_minute=5)})
+    moved = beside_a_master(command, 3, 4)
+    relay.wait(3)
+    command(f"-oQ{moved}", "-qf")
+    assert sorted(sent_from(relay)) == ["a", "a", "h", "h", "h"]
+    assert len(list(moved.glob("qf*"))) == 2
+    command.mqueue.put("here3@far.example.net")
+    wait_for(lambda: command.instance.status()["queues"][0]["parked"] == 1, 20, "a mail that waits")
+    assert len(relay.mails) == 5
+
+
+@pytest.mark.one_identity
+def test_a_queue_moved_aside_and_the_pause(sendmail, make_relay):
+    relay = make_relay(delay=0.05)
+    command = sendmail({"default": account(relay, delay="300ms", connections=4)})
+    moved = beside_a_master(command, 8, 3)
+    relay.wait(1)
+    assert command(f"-oQ{moved}", "-qf").returncode == 0
+    relay.wait(11)
+    times = [mail.arrived for mail in relay.mails]
+    assert all(b - a >= 0.34 for a, b in zip(times, times[1:])), times
+
+
+@pytest.mark.one_identity
+def test_a_run_that_is_killed_gives_back_what_it_had(sendmail, scripted_server):
+    """Its connection, and the place of the mail after which there is a pause."""
+    relay = scripted_server({"content": [scripted.hang, scripted.reply("250 2.0.0 Ok")]})
+    command = sendmail({"default": account(relay, delay="100ms", connections=1)})
+    moved = beside_a_master(command, 0, 1)
+    run = command.instance.identity.popen(
+        [program("sendmail"), "-C", command.instance.conf, f"-oQ{moved}", "-qf"],
+        env=command.instance.environment(), start_new_session=True)
+    wait_for(lambda: "reading" in relay.stages, 20, "the run to have begun a mail")
+    command.mqueue.put("here@far.example.net")
+    stays(lambda: relay.connections == 1, 1)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    wait_for(lambda: len(relay.mails) == 1, 20, "the daemon's mail")
+    assert relay.mails[0].recipients == ["here@far.example.net"]
 
 
 @pytest.mark.parametrize("words, output", [

@@ -165,6 +165,19 @@ what_others_begin_counts(void **state)
     assert_int_equal(quota_left(&others, &limits, WALL + HOUR, 0), 6);
 }
 
+/* A pause that was written down before the machine was started anew. */
+static void
+a_pause_is_never_longer_than_it_may_be(void **state)
+{
+    struct quota quota = {.rest_until = 90000};
+    const struct quota_limits limits = {.delay = 5000};
+
+    (void)state;
+    assert_int_equal(quota_room(&quota, &limits, WALL, 84999), 1);
+    assert_int_equal(quota_room(&quota, &limits, WALL, 85000), 0);
+    assert_int_equal(quota_room(&quota, &limits, WALL, 90000), 1);
+}
+
 int
 main(void)
 {
@@ -177,6 +190,7 @@ main(void)
         cmocka_unit_test(what_was_written_down_counts),
         cmocka_unit_test(what_others_begin_counts),
         cmocka_unit_test(a_clock_that_is_set_back_frees_nothing_at_once),
+        cmocka_unit_test(a_pause_is_never_longer_than_it_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
