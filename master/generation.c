@@ -63,6 +63,7 @@ handle_ready(struct generation *generation, struct process *process, const struc
 {
     (void)message;
     process->ready = true;
+    process->ready_since = timer_now();
     if (generation->phase != PHASE_STARTING)
         return;
     for (size_t i = 0; i < generation->count; i++) {
@@ -210,8 +211,7 @@ start_process(struct generation *generation, struct process *process, struct err
 static void
 schedule_restart(struct process *process)
 {
-    int64_t delay =
-        throttle_delay(&process->failures, process->worked, timer_now() - process->started);
+    int64_t delay = throttle_delay(&process->failures, process->worked, process->served);
 
     if (process->failures == 1)
         log_warn("%s[%u] ended before it did a job: it is started again, in %lld s and then less "
@@ -301,7 +301,7 @@ handle_end(struct generation *generation, struct process *process, pid_t pid, bo
         generation->phase == PHASE_STARTING)
         report_unable(generation, process, pid, end);
     else if (is_vital(generation, process->role))
-        generation->events->lost(generation->context, process->worked);
+        generation->events->lost(generation->context, process->worked, process->served);
     else
         schedule_restart(process);
 }

@@ -20,8 +20,9 @@ struct generation_events {
     void (*ready)(void *context);
     /* A program ended before it was ready; STATUS is what it ended with. */
     void (*unable)(void *context, int status, const char *words);
-    /* A program ended without which the others are worth nothing; WORKED: it had done a job. */
-    void (*lost)(void *context, bool worked);
+    /* A program ended without which the others are worth nothing; WORKED: it had done a job;
+     * SERVED: and was ready for so many ms. */
+    void (*lost)(void *context, bool worked, int64_t served);
     /* Nothing is in hand any more. */
     void (*drained)(void *context);
     /* All processes are gone. */

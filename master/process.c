@@ -169,6 +169,7 @@ process_start(struct process *process, const struct supply *supply, uint32_t gen
     }
     process->linked = process->ready = process->worked = process->drained = false;
     process->blame[0] = '\0';
+    process->served = 0;
     process->started = timer_now();
     if (!launch(process, supply, ends[1], error)) {
         close(configuration);
@@ -232,6 +233,7 @@ process_set_ended(struct process *process)
 {
     process_disconnect(process);
     process->pid = 0;
+    process->served = process->ready ? timer_now() - process->ready_since : 0;
     process->ready = false;
 }
 

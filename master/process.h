@@ -46,6 +46,8 @@ struct process {
     bool worked;
     bool drained;
     int64_t started; /* ms, see timer_now */
+    int64_t ready_since; /* the same, where it is ready */
+    int64_t served; /* how long it was ready until it ended, ms */
     uint32_t restarts;
     unsigned failures; /* ends before a first job, in a row */
     struct event *restart; /* the timer until it is started again */

@@ -75,7 +75,6 @@ struct supervisor {
     struct configuration next_configuration;
     struct secrets next_secrets;
     int inheritance[ROLE_COUNT];
-    int64_t started; /* of the generation */
     unsigned failures;
     int64_t delay; /* before the next generation */
     int status;
@@ -178,7 +177,7 @@ on_drained(void *context)
 
 /* The generation is worth nothing any more. */
 static void
-on_lost(void *context, bool worked)
+on_lost(void *context, bool worked, int64_t served)
 {
     struct supervisor *supervisor = context;
 
@@ -188,8 +187,7 @@ on_lost(void *context, bool worked)
         supervisor->plan = PLAN_END;
     }
     if (supervisor->plan != PLAN_END) {
-        supervisor->delay =
-            throttle_delay(&supervisor->failures, worked, timer_now() - supervisor->started);
+        supervisor->delay = throttle_delay(&supervisor->failures, worked, served);
         if (supervisor->failures <= 1)
             log_warn("all programs are started again%s",
                 supervisor->delay > 0 ? ", and less and less often while that fails" : "");
@@ -207,7 +205,7 @@ on_unable(void *context, int status, const char *words)
         log_error("%s", words);
     else
         give_up(supervisor, status, words);
-    on_lost(supervisor, false);
+    on_lost(supervisor, false, 0);
 }
 
 static void
@@ -303,7 +301,6 @@ start_generation(struct supervisor *supervisor)
     queues_find(&master->configuration, !supervisor->proven || supervisor->reloaded);
     supervisor->stage = STAGE_STARTING;
     supervisor->plan = PLAN_NONE;
-    supervisor->started = timer_now();
     supervisor->generation = generation_new(&supervisor->supply, ++supervisor->number,
         supervisor->inheritance, &GENERATION_EVENTS, supervisor);
     if (!supervisor->supply.on_demand)

@@ -2,14 +2,15 @@
 
 #define FIRST_MS 1000
 #define LONGEST_MS 60000
+#define HEALTHY_MS 5000
 #define DOUBLINGS 6 /* after which it is the longest */
 
 int64_t
-throttle_delay(unsigned *failures, bool worked, int64_t lived)
+throttle_delay(unsigned *failures, bool worked, int64_t served)
 {
     int64_t delay;
 
-    if (worked || lived >= LONGEST_MS) {
+    if (worked || served >= HEALTHY_MS) {
         *failures = 0;
         return 0;
     }

@@ -165,6 +165,7 @@ static struct {
     struct generation *generation;
     int ready;
     int lost;
+    int64_t served;
     int drained;
     int gone;
     int over; /* what the run ended with */
@@ -198,11 +199,12 @@ on_unable_event(void *context, int status, const char *words)
 }
 
 static void
-on_lost_event(void *context, bool worked)
+on_lost_event(void *context, bool worked, int64_t served)
 {
     (void)context;
     stage.lost++;
     stage.worked = worked;
+    stage.served = served;
     stop_loop();
 }
 
@@ -512,6 +514,35 @@ who_did_nothing_is_throttled(void **state)
     end();
 }
 
+/* As if it had been ready for six seconds more. */
+static void
+make_older(enum role role)
+{
+    struct process *process = (struct process *)find(role, 0);
+
+    process->ready_since -= 6000;
+}
+
+/* Where all is in a table, pickup never has a job. */
+static void
+who_was_idle_and_well_is_not_throttled(void **state)
+{
+    (void)state;
+    begin("UTC0idle", -1);
+    wait_until(&stage.ready, 1);
+    make_older(ROLE_SMTP);
+    make_older(ROLE_PICKUP);
+    kill(find(ROLE_SMTP, 0)->pid, SIGKILL);
+    while (find(ROLE_SMTP, 0)->pid != 0)
+        event_base_loop(stage.supply.base, EVLOOP_ONCE);
+    assert_int_equal(find(ROLE_SMTP, 0)->failures, 0);
+    kill(find(ROLE_PICKUP, 0)->pid, SIGKILL);
+    wait_until(&stage.lost, 1);
+    assert_false(stage.worked);
+    assert_true(stage.served >= 6000);
+    end();
+}
+
 static void
 what_is_handed_on_reaches_the_next_generation(void **state)
 {
@@ -555,6 +586,7 @@ main(int argc, char **argv)
         cmocka_unit_test(who_is_denounced_ends),
         cmocka_unit_test(without_pickup_or_qmgr_all_is_lost),
         cmocka_unit_test(who_did_nothing_is_throttled),
+        cmocka_unit_test(who_was_idle_and_well_is_not_throttled),
         cmocka_unit_test(what_is_handed_on_reaches_the_next_generation),
         cmocka_unit_test(what_a_program_started_ends_with_it),
     };

@@ -40,12 +40,13 @@ a_job_ends_the_delay(void **state)
 }
 
 static void
-a_long_life_ends_the_delay(void **state)
+some_seconds_of_health_end_the_delay(void **state)
 {
     unsigned failures = 7;
 
     (void)state;
-    assert_int_equal(throttle_delay(&failures, false, 60000), 0);
+    assert_int_equal(throttle_delay(&failures, false, 4000), 60000);
+    assert_int_equal(throttle_delay(&failures, false, 6000), 0);
     assert_int_equal(failures, 0);
 }
 
@@ -56,7 +57,7 @@ main(void)
         cmocka_unit_test(failures_double_the_delay_up_to_a_minute),
         cmocka_unit_test(many_failures_do_not_overflow),
         cmocka_unit_test(a_job_ends_the_delay),
-        cmocka_unit_test(a_long_life_ends_the_delay),
+        cmocka_unit_test(some_seconds_of_health_end_the_delay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
