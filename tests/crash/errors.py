@@ -2,13 +2,11 @@
 
 import time
 
-from harness.process import alive
-
-from . import points, strace
+from . import points, strace, traced
 from .kills import excuses
-from .world import SETTLE_LIMIT, World
+from .traced import CLEANUPS
+from .world import World
 
-BATCH = 10
 WRITES = ("write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range", "ftruncate",
           "fallocate")
 SYNCS = ("fsync", "fdatasync", "syncfs", "sync_file_range")
@@ -25,7 +23,7 @@ ERRORS = {
 }
 # The first, one in the middle of the work, a burst from the start, and every other one for a while.
 WHENS = ("1", "{}", "1..4", "2..8+2")
-TARGETS = ("committer", "qmgr", "pickup", "cleanup", "control", "smtp", "worker")
+TARGETS = ("committer", "qmgr", "pickup", "cleanup", "lister", "control", "smtp", "worker")
 
 
 def cases():
@@ -35,46 +33,30 @@ def cases():
 
 def one(world, target, calls, error, when):
     """Mails are handed in while TARGET's CALLS fail; then it must go on by itself."""
-    points._prepare(world, target)
-    thread = points.find(world, target)
-    start = time.monotonic()
     when = when.format(world.random.randint(2, 20))
-    tracer = strace.Strace(thread, *strace.fail_arguments(calls, error, when),
-                           output=world.instance.root / "failures")
-    with tracer:
-        given = world.queue.put(world, world.names(BATCH))
-        if target == "control":
-            world.instance.cli("queue")
-        given += world.queue.go_on(world)
-        # A disk that failed is looked at again after a second: the failures must end by then.
-        end = time.monotonic() + SETTLE_LIMIT
-        while not tracer.over and time.monotonic() < end:
-            if not world.unsettled(given) and not world.queue.leftovers():
-                break
-            time.sleep(0.02)
-        died = tracer.over and not alive(thread)
-        failed = (world.instance.root / "failures").read_text(errors="replace").count("(INJECTED)")
+    output = world.instance.root / "failures"
+
+    def note(died, since):
+        failed = output.read_text(errors="replace").count("(INJECTED)")
         if died or target in ("worker", "smtp"):
             # A worker whose connection breaks does not know of what it has sent.
-            each = excuses("qmgr" if target == "committer" else target, world.queue.kind)
             world.note(f"{target}: {error} from {'/'.join(calls)} at {when}",
-                       each * max(1, failed), when=start, lasts=time.monotonic() - start)
+                       excuses(target, world.queue.kind) * max(1, failed), when=since,
+                       lasts=time.monotonic() - since)
             world.tally.tries -= 1
-    world.tally.tries += failed > 0
-    world.tally.notes[error] += failed
-    world.tally.notes["died"] += died
-    world.revive()
+        world.tally.tries += failed > 0
+        world.tally.notes[error] += failed
+        world.tally.notes["died"] += died
+
     before = len(world.tally.violations)
-    world.settle(given)
-    world.account(given)
-    world.queue.forget(given)
+    traced.run(world, target, strace.fail_arguments(calls, error, when), output, note)
     if len(world.tally.violations) > before:
         world.tally.blame(f"… where {target} got {error} from {'/'.join(calls)} at {when}")
 
 
 def run(tally, seed, kind, target, most):
     """Errors from groups of TARGET's calls, in a random order, until MOST cases met a call."""
-    with World(kind, tally, seed, connections=1) as world:
+    with World(kind, tally, seed, connections=1, cleanups=CLEANUPS) as world:
         every = sorted({call for case in cases() for call in case[0]})
         made = points.count(world, target, every)
         met = [case for case in cases() if any(call in made for call in case[0])]

@@ -9,11 +9,12 @@ from .world import IN_HAND, ROOM, World
 ROLES = ("pickup", "cleanup", "qmgr", "smtp", "worker", "control", "master", "tree")
 # How many mails may come twice when it dies: those at the relay in its hands, or in those of who dies
 # with it. cleanup and control have none there.
-TWICE = {"cleanup": 0, "control": 0, "worker": ROOM}
+TWICE = {"cleanup": 0, "lister": 0, "control": 0, "worker": ROOM}
 BATCH = 30
 
 
 def excuses(role, kind):
+    role = "qmgr" if role == "committer" else role
     # What control took and could not answer for is in maildrop/, too.
     if (role, kind) == ("control", "sendmail"):
         return BATCH
@@ -22,19 +23,19 @@ def excuses(role, kind):
 
 
 def _kill(world, role, kind):
-    world.note(f"{role} killed", excuses(role, kind))
-    if role == "tree":
-        world.kill_tree()
-    elif role == "master":
-        world.kill_master()
+    """The moment is that after the kill: to find whom to kill can take a while on a busy machine."""
+    if role in ("tree", "master"):
+        (world.kill_tree if role == "tree" else world.kill_master)()
+        when = time.monotonic()
     else:
         victims = wait_for(lambda: world.pids(role) or role == "worker", 90, f"a process of {role}")
         if victims is True:  # no mail is on its way
-            world.tally.tries -= 1
             return
         victim = world.random.choice(victims)
         world.send(victim)
+        when = time.monotonic()
         wait_for(lambda: not alive(victim), 10, f"{role} to be dead")
+    world.note(f"{role} killed", excuses(role, kind), when=when)
     world.revive()
 
 

@@ -6,14 +6,14 @@ import time
 from harness.process import alive, wait_for
 from harness.smailer import program
 
-from . import strace
+from . import strace, traced
 from .kills import excuses
+from .traced import BATCH, CLEANUPS
 from .world import ROOM, SETTLE_LIMIT, World
 
-BATCH = 10
 # Beyond what the counting run saw: runs differ a little.
 SLACK = 2
-PROGRAMS = ("pickup", "cleanup", "qmgr", "committer", "smtp", "worker", "control", "sql")
+PROGRAMS = ("pickup", "cleanup", "lister", "qmgr", "committer", "smtp", "worker", "control", "sql")
 
 
 def targets(kind):
@@ -22,75 +22,10 @@ def targets(kind):
     return [each for each in PROGRAMS if each not in left_out]
 
 
-def find(world, target):
-    """The thread that TARGET names, once it is there; "committer" is qmgr's second one."""
-    role = "qmgr" if target == "committer" else target
-
-    def look():
-        pids = world.pids(role)
-        if not pids:
-            return None
-        found = strace.threads(pids[0])
-        if target == "committer":
-            return found[1] if len(found) > 1 else None
-        return found[0]
-    return wait_for(look, 90, f"a process of {role}")
-
-
-def _prepare(world, target):
-    """One mail goes through first: who dies before a first job is started less and less often."""
-    world.round(4 if target == "worker" else 1)
-    if target == "control":
-        world.instance.cli("status")
-    if target == "smtp":  # it has something to do only where a worker is missing
-        for worker in world.pids("worker"):
-            world.send(worker)
-
-
-class _Traced:
-    """A batch of mails with a program under strace."""
-
-    def __init__(self, world, target, *arguments, output="/dev/null"):
-        self.world, self.target, self.arguments, self.output = world, target, arguments, output
-        self.died = False
-
-    def run(self, note=None):
-        """True where the program died of it; NOTE(world) says so to the account."""
-        world = self.world
-        _prepare(world, self.target)
-        names = world.names(BATCH)
-        while True:
-            thread = find(world, self.target)
-            try:
-                tracer = strace.Strace(thread, *self.arguments, output=self.output)
-                break
-            except (ProcessLookupError, FileNotFoundError):
-                continue
-        with tracer:
-            given = world.queue.put(world, names)
-            if self.target == "control":
-                world.instance.cli("queue")
-                given += world.queue.go_on(world)
-            end = time.monotonic() + SETTLE_LIMIT
-            while not tracer.over and time.monotonic() < end:
-                if not world.unsettled(given) and not world.queue.leftovers():
-                    break
-                time.sleep(0.01)
-            self.died = tracer.over
-            if self.died and note:
-                note(world)
-        if self.target != "control":
-            given += world.queue.go_on(world)
-        world.settle(given)
-        world.account(given)
-        world.queue.forget(given)
-        return self.died
-
-
 def count(world, target, calls=strace.CALLS):
     """{call: how often} TARGET makes each of CALLS for a batch."""
     path = world.instance.root / "counts"
-    _Traced(world, target, *strace.count_arguments(calls), output=path).run()
+    traced.run(world, target, strace.count_arguments(calls), path)
     return strace.counts(path)
 
 
@@ -101,17 +36,18 @@ def chosen(indexes, most, choice):
 
 def run(tally, seed, kind, target, most=None):
     """SIGKILL to TARGET before each index of each call (of MOST, where given)."""
-    with World(kind, tally, seed, connections=1) as world:
+    with World(kind, tally, seed, connections=1, cleanups=CLEANUPS) as world:
         points = [(call, index) for call, number in sorted(count(world, target).items())
                   for index in range(1, number + SLACK + 1)]
         for call, index in chosen(points, most, world.random):
             if len(tally.violations) >= 20:
                 break
 
-            def note(world):
-                world.note(f"{target} killed before {call} {index}", excuses(
-                    "qmgr" if target == "committer" else target, kind))
-            if _Traced(world, target, *strace.kill_arguments(call, index)).run(note):
+            def note(died, since):
+                if died:
+                    world.note(f"{target} killed before {call} {index}", excuses(target, kind),
+                               when=since, lasts=time.monotonic() - since)
+            if traced.run(world, target, strace.kill_arguments(call, index), note=note):
                 tally.notes[call] += 1
 
 
@@ -121,13 +57,14 @@ def run(tally, seed, kind, target, most=None):
 def _slow_moves(world):
     """Each rename takes its time, and qmgr dies while the relay is ahead of them."""
     given = world.queue.put(world, world.names(BATCH * 2))
-    with strace.Strace(find(world, "committer"), "-e", "trace=renameat2", "-e",
+    with strace.Strace(traced.find(world, "committer"), "-e", "trace=renameat2", "-e",
                        "inject=renameat2:delay_enter=150000"):
         before = world.recorder.total
         wait_for(lambda: world.recorder.total >= before + 2, 30, "mails at the relay")
         time.sleep(world.random.uniform(0.2, 1))
+        [victim] = world.pids("qmgr")
+        world.send(victim)
         world.note("qmgr killed while its disk is slow", ROOM)
-        world.send(world.pids("qmgr")[0])
     world.settle(given)
     world.account(given)
     world.queue.forget(given)
@@ -137,7 +74,7 @@ def run_slow(tally, seed, kills):
     """A worker gets no other mail until what it sent is moved: no more than its room comes twice."""
     with World("spool", tally, seed, connections=1, delay=0) as world:
         for _ in range(kills):
-            _prepare(world, "committer")
+            traced.prepare(world, "committer")
             _slow_moves(world)
 
 

@@ -69,7 +69,7 @@ class World:
     than a temporary one is wanted; TALLY is filled; SETTINGS are of main.cf."""
 
     def __init__(self, kind, tally, seed, places=None, connections=CONNECTIONS, delay=0.004,
-                 identity=None, instance=Smailer, **settings):
+                 identity=None, instance=Smailer, cleanups=2, **settings):
         self.tally = tally
         self.random = random.Random(seed)
         self.seed = seed
@@ -82,9 +82,9 @@ class World:
         self.at_end(lambda: shutil.rmtree(self._own, ignore_errors=True))
         self.recorder = Recorder(self._own / "accepted", delay).up()
         self.at_end(self.recorder.end)
-        self._make_instance(kind, identity, instance, connections, settings)
+        self._make_instance(kind, identity, instance, connections, cleanups, settings)
 
-    def _make_instance(self, kind, identity, instance, connections, settings):
+    def _make_instance(self, kind, identity, instance, connections, cleanups, settings):
         settings = {
             "retry_interval": "300ms", "probe_interval": "300ms", "scan_interval": "1s",
             "log_level": "info",
@@ -94,7 +94,7 @@ class World:
             identity or identities.available()[0],
             {queues.SENDER: account(self.recorder, connections=connections),
              "default": account(self.recorder, connections=connections)}, {},
-            programs={"smtp": {"instances": connections}, "cleanup": {"instances": 2}}, **settings)
+            programs={"smtp": {"instances": connections}, "cleanup": {"instances": cleanups}}, **settings)
         self.at_end(self._end_instance)
         self.directory = pathlib.Path(self._places.get("queue", self.instance.root))
         self.queue = queues.KINDS[kind](self)
@@ -223,6 +223,11 @@ class World:
         if role == "worker":
             return found[1:]
         return found[:1] if role == "smtp" else found
+
+    def pids_of(self, role, instance):
+        """The process that is INSTANCE of a role, where it runs."""
+        return [each["pid"] for each in self.instance.status()["programs"]
+                if (each["program"], each["instance"]) == (role, instance) and alive(each["pid"])]
 
     def kill_tree(self):
         """SIGKILL to master and all below it at once, as an out-of-memory death of a container."""
