@@ -90,7 +90,8 @@ base_finder(const struct base *base)
 bool
 base_may_begin(const struct base *base, const struct job *job)
 {
-    return job->lease == base->lease && clock_monotonic_ms() < base->lease_until;
+    return job->lease == base->lease && clock_monotonic_ms() < base->lease_until &&
+           base->problem[0] == '\0';
 }
 
 int64_t

@@ -60,7 +60,7 @@ bool base_is_internal(const struct base *base);
 /* Who finds BASE's mails; NULL where that program is not there now. */
 struct channel *base_finder(const struct base *base);
 
-/* False where JOB may be another host's by now, or may soon be. */
+/* False where JOB may be another host's by now, or may soon be, or its queue does not work. */
 bool base_may_begin(const struct base *base, const struct job *job);
 
 /* What is claimed is sure until UNTIL (ms, monotonic); 0: what is in hand is not any more. */

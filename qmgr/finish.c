@@ -248,6 +248,15 @@ end_done(struct job *job, const struct commit *commit)
     end_job(job, end_of(commit), commit->strikes, commit->next_try);
 }
 
+/* There is nothing to move any more: whether the queue works, the next mail will show. */
+static void
+end_gone(struct job *job, const char *words)
+{
+    log_info("%s: %s: %s", job->id, job->identity.name, words);
+    base_note_problem(job->base, "");
+    end_job(job, JOB_GONE, 0, 0);
+}
+
 /* False where the commit is kept. */
 static bool
 end_commit(struct job *job, struct commit *commit)
@@ -264,12 +273,10 @@ end_commit(struct job *job, struct commit *commit)
         end_done(job, commit);
         return true;
     case QUEUE_REPLACED:
-        log_info("%s: %s: %s", job->id, job->identity.name, job->base->recorder->replaced);
-        end_job(job, JOB_GONE, 0, 0);
+        end_gone(job, job->base->recorder->replaced);
         return true;
     case QUEUE_GONE:
-        log_info("%s: %s: removed by somebody else meanwhile", job->id, job->identity.name);
-        end_job(job, JOB_GONE, 0, 0);
+        end_gone(job, "removed by somebody else meanwhile");
         return true;
     case QUEUE_FAILED:
         break;

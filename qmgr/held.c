@@ -36,6 +36,15 @@ is_of_file(int problem)
            problem == EEXIST || problem == ENOTEMPTY;
 }
 
+/* True where it says that the disk itself does not work: as many mails come twice, should this
+ * program die now, as the relays have taken, so that their places stay taken. Any other problem
+ * may be one that a base has made for itself, and takes nothing from others who share its account. */
+static bool
+is_of_disk(int problem)
+{
+    return problem == ENOSPC || problem == EIO || problem == EROFS;
+}
+
 static int64_t
 gap_of(const struct job *job)
 {
@@ -115,7 +124,8 @@ held_add(struct job *job, struct commit *commit)
 {
     struct held *held = memory_new(1, sizeof(*held));
 
-    worker_note_recorded(job);
+    if (!is_of_disk(commit->error.code))
+        worker_note_recorded(job);
     if (is_of_file(commit->error.code))
         note_stuck(job, commit);
     if (!is_of_file(commit->error.code) || job->base->stuck >= STUCK_MOST)

@@ -135,10 +135,11 @@ read_file(void)
     bool is_whole;
 
     memset(file.theirs, 0, file.count * sizeof(*file.theirs));
+    if (descriptor < 0 && errno == ENOENT)
+        return true;
     if (descriptor < 0) {
-        if (errno != ENOENT)
-            log_warn("open %s/" NAME ": %s", file.path, strerror(errno));
-        return errno == ENOENT;
+        log_warn("open %s/" NAME ": %s", file.path, strerror(errno));
+        return false;
     }
     stream = fdopen(descriptor, "r");
     if (stream == NULL) {

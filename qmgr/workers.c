@@ -111,7 +111,8 @@ workers_stop_idle(bool at_once)
     LIST_FOREACH(worker, &all.workers, in_all)
     {
         if (worker->state == WORKER_UP && worker->in_hand == 0 && worker->idle_since != 0 &&
-            (at_once || now - worker->idle_since >= worker->account->settings->idle))
+            (at_once || (worker->unrecorded == 0 &&
+                            now - worker->idle_since >= worker->account->settings->idle)))
             worker_stop(worker);
     }
 }

@@ -70,6 +70,33 @@ def _slow_moves(world):
     world.queue.forget(given)
 
 
+def _failing_moves(world):
+    """No rename works, whatever the relay takes, and then qmgr dies."""
+    names = [name for name in world.names(BATCH * 3) if name.endswith(".ok")]
+    given = []
+    with strace.Strace(traced.find(world, "committer"),
+                       *strace.fail_arguments(("renameat2",), "ENOSPC", "1+")):
+        before = world.recorder.total
+        for at in range(0, len(names), 3):  # too few to become a list, which is split by renames
+            given += world.queue.put(world, names[at:at + 3])
+        wait_for(lambda: world.recorder.total > before, 30, "a mail at the relay")
+        time.sleep(world.random.uniform(0.2, 1))
+        [victim] = world.pids("qmgr")
+        world.send(victim)
+        world.note("qmgr killed while its disk is full", ROOM)
+    world.settle(given)
+    world.account(given)
+    world.queue.forget(given)
+
+
+def run_failing(tally, seed, kills):
+    """What cannot be moved keeps its place: no more than a worker's room comes twice."""
+    with World("spool", tally, seed, connections=1, delay=0) as world:
+        for _ in range(kills):
+            traced.prepare(world, "committer")
+            _failing_moves(world)
+
+
 def run_slow(tally, seed, kills):
     """A worker gets no other mail until what it sent is moved: no more than its room comes twice."""
     with World("spool", tally, seed, connections=1, delay=0) as world:

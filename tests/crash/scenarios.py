@@ -107,7 +107,9 @@ def _clocks():
 
 
 SCENARIOS = [*_kills(), *_points(), *_errors(), *_disks(), *_power(), *_clocks(),
-             Scenario("point spool, slow disk", points.run_slow, (), {"kills": 10}, {"kills": 1})]
+             Scenario("point spool, slow disk", points.run_slow, (), {"kills": 10}, {"kills": 1}),
+             Scenario("point spool, failing disk", points.run_failing, (), {"kills": 10},
+                      {"kills": 1})]
 
 
 def of(extent, only=None):

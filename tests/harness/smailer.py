@@ -20,7 +20,7 @@ SANITIZED = os.environ.get("SMAILER_SANITIZE", "") != ""
 ROLES = ("pickup", "cleanup", "qmgr", "smtp", "control")  # those of every tree
 ALL_ROLES = (*ROLES, "sql", "token")  # smailer-sql for each table, smailer-token for tokens
 FAULT = re.compile(r"ERROR: AddressSanitizer|LeakSanitizer: detected|runtime error:|SIGSYS"
-                   r"|signal 31\b|stack smashing detected|malloc\(\): |free\(\): ")
+                   r"|died of a fault|signal (?:4|6|7|8|11|31)\b|stack smashing detected|malloc\(\): |free\(\): ")
 
 
 def program(name):
