@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,8 +17,10 @@
 /* Mails offered before other events get their turn. */
 #define BURST 64
 
-/* How long a file is left alone that could not be opened. */
+/* How long a file is left alone that may not be opened, and one for which something was missing
+ * that may be there again soon: a descriptor, memory, a disk that answers. */
 #define UNREADABLE_MS 60000
+#define FAILED_MS 5000
 
 #define TOO_LARGE "the file is larger than max_message_size"
 
@@ -165,8 +168,10 @@ look_for_deferred(struct base *base, const struct candidate *candidate)
 static void
 leave_unreadable(struct base *base, const struct candidate *candidate, const struct error *error)
 {
+    bool forbidden = error->code == EACCES || error->code == EPERM;
+
     log_warn("%s/%s: %s", queue_section(base->queue), queue_sid(base->queue), error->text);
-    leave_alone(base, candidate, clock_now_ms() + UNREADABLE_MS);
+    leave_alone(base, candidate, clock_now_ms() + (forbidden ? UNREADABLE_MS : FAILED_MS));
 }
 
 /* A mail with strikes, which was too many to be kept, is looked at again later. */
