@@ -11,6 +11,8 @@
 #include "cli/place.h"
 #include "cli/tree.h"
 #include "lib/run_directory.h"
+#include "lib/sandbox.h"
+#include "lib/sandbox_parts.h"
 
 /* What a failed connect() says. */
 enum found { FOUND_RUNNING, FOUND_NOTHING, FOUND_FAILED };
@@ -50,11 +52,25 @@ connect_to(const struct sockaddr_un *address, int *descriptor, int *status)
     return FOUND_FAILED;
 }
 
+/* Who takes a running program over gets no further than to what is shown. Where the kernel has no
+ * such thing, the answer is shown all the same. */
+static void
+confine(void)
+{
+    const enum sandbox_mode mode = SANDBOX_SANITIZED ? SANDBOX_OFF : SANDBOX_AUTO;
+    struct error error;
+
+    (void)sandbox_enter(ROLE_CLIENT, NULL, 0, mode, &error);
+}
+
 static int
 ask_running(struct conversation *conversation, int descriptor, const struct message *question)
 {
-    int status = conversation_hold(conversation, descriptor, question);
+    int status;
 
+    if (conversation->is_all)
+        confine();
+    status = conversation_hold(conversation, descriptor, question);
     if (status >= 0)
         return status;
     return output_problem(

@@ -24,6 +24,7 @@ struct conversation {
     int (*answered)(void *context, int status, const char *words);
     void *answer_context; /* of answered; NULL: the handlers' */
     void *context;
+    bool is_all; /* the process does nothing but this: it is confined meanwhile */
     unsigned timeout; /* seconds of silence after which it is given up; 0: never */
 };
 

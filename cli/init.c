@@ -18,7 +18,7 @@ int
 command_init(const struct options *options, const char *sender, const char *address)
 {
     static const struct conversation_handler HANDLERS[] = {{MESSAGE_SCRIPT, print_script}};
-    struct conversation conversation = {.handlers = HANDLERS, .handler_count = 1};
+    struct conversation conversation = {.handlers = HANDLERS, .handler_count = 1, .is_all = true};
     const struct message question = {MESSAGE_ASK_INIT,
         .ask_init = {.print = options->print, .sid = options->sid != NULL ? options->sid : ""}};
 

@@ -98,7 +98,7 @@ command_queue(const struct options *options, const char *sender, const char *add
     const struct conversation_handler handlers[] = {
         {MESSAGE_ENTRY, options->json ? print_object : print_line},
     };
-    struct conversation conversation = {.handlers = handlers, .handler_count = 1};
+    struct conversation conversation = {.handlers = handlers, .handler_count = 1, .is_all = true};
     struct message question = {
         MESSAGE_ASK_QUEUE, .ask_queue = {.states = options->states, .sender = sender}};
 

@@ -69,8 +69,11 @@ command_send(const struct options *options, const char *sender, const char *addr
     static const struct conversation_handler HANDLERS[] = {{MESSAGE_RUN_PROGRESS, take_progress}};
     struct sending sending = {
         .is_shown = isatty(STDOUT_FILENO) == 1 && !options->json, .json = options->json};
-    struct conversation conversation = {
-        .handlers = HANDLERS, .handler_count = 1, .answered = print_result, .context = &sending};
+    struct conversation conversation = {.handlers = HANDLERS,
+        .handler_count = 1,
+        .answered = print_result,
+        .context = &sending,
+        .is_all = true};
     struct message question = {MESSAGE_ASK_SEND, .ask_send = {.force = 1, .sender = sender}};
 
     (void)address;

@@ -206,7 +206,8 @@ command_status(const struct options *options, const char *sender, const char *ad
     struct conversation conversation = {.handlers = HANDLERS,
         .handler_count = sizeof(HANDLERS) / sizeof(HANDLERS[0]),
         .answered = options->json ? print_json : print_tables,
-        .context = document};
+        .context = document,
+        .is_all = true};
     int status;
 
     (void)sender;

@@ -30,7 +30,7 @@ command_test(const struct options *options, const char *sender, const char *addr
 {
     static const struct conversation_handler HANDLERS[] = {{MESSAGE_DIALOGUE, print_dialogue}};
     struct conversation conversation = {
-        .handlers = HANDLERS, .handler_count = 1, .answered = print_sentence};
+        .handlers = HANDLERS, .handler_count = 1, .answered = print_sentence, .is_all = true};
     struct message question = {
         MESSAGE_ASK_TEST, .ask_test = {.sender = sender, .address = address}};
 

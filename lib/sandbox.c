@@ -36,7 +36,8 @@ check_single_thread(struct error *error)
     return error_set(error, "the process has %ju threads already", (uintmax_t)threads.st_nlink - 2);
 }
 
-/* True where the process may go on after OUTCOME. The workers' parent has warned for them. */
+/* True where the process may go on after OUTCOME. The workers' parent has warned for them, and who
+ * only asks is not to be bothered. */
 static bool
 accept_outcome(enum sandbox_outcome outcome, bool required, enum role role, struct error *error)
 {
@@ -44,7 +45,7 @@ accept_outcome(enum sandbox_outcome outcome, bool required, enum role role, stru
         return true;
     if (outcome == SANDBOX_FAILED || required)
         return false;
-    if (role != ROLE_WORKER)
+    if (role != ROLE_WORKER && role != ROLE_CLIENT)
         log_warn("sandbox: %s; going on without it", error->text);
     return true;
 }

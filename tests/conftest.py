@@ -20,7 +20,9 @@ def pytest_generate_tests(metafunc):
     """A test that asks for an identity runs as each there is: as root and as an ordinary user."""
     if "identity" in metafunc.fixturenames:
         both = identities.available()
-        if metafunc.definition.get_closest_marker("one_identity"):
+        if metafunc.definition.get_closest_marker("as_root"):
+            both = [each for each in both if each.is_root]
+        elif metafunc.definition.get_closest_marker("one_identity"):
             both = both[-1:]
         metafunc.parametrize("identity", both, ids=lambda each: each.name)
 

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import socket
+import stat
 import struct
 import threading
 
@@ -15,7 +16,7 @@ from harness.inside import Ended, Inside
 from harness.process import alive, processes, wait_for
 from harness.smailer import SANITIZED, account, program
 
-FOO, BAR = "foo@example.com", "bar@example.com"
+FOO, BAR, SILENT = "foo@example.com", "bar@example.com", "silent@example.com"
 PROGRAMS = ["pickup", "cleanup", "qmgr", "smtp", "control", "worker"]
 CONNECTING = {"smtp", "worker", "sql"}
 HERE = -100  # AT_FDCWD
@@ -88,11 +89,31 @@ def tries(instance, role):
         yield "connect", 0, loopback, len(loopback)
 
 
-def check_reach(instance, role):
-    with Inside(pid_of(instance, role)) as inner:
-        for call in tries(instance, role):
+def token_tries(instance):
+    """Token may do what its user may, for its commands need it: the files are other users'."""
+    base = instance.base.directory
+    sent = instance.base.path("sent", instance.base.files("sent")[0])
+    for path in outside(instance):
+        if os.stat(path).st_mode & stat.S_IROTH == 0:
+            yield "openat", HERE, path, os.O_RDONLY
+    yield "openat", HERE, instance.conf / "main.cf", os.O_WRONLY
+    for path in (instance.root / "escaped", f"{base}/escaped"):
+        yield "openat", HERE, path, os.O_WRONLY | os.O_CREAT, 0o600
+    yield "renameat2", HERE, sent, HERE, f"{base}/escaped", 0
+    yield "symlinkat", "/etc/passwd", HERE, f"{base}/link"
+    yield "kill", instance.process.pid, 0
+    yield "setresuid", 0, 0, 0
+
+
+def check_calls(pid, role, calls):
+    with Inside(pid) as inner:
+        for call in calls:
             result = inner.call(*call)
             assert result in ("EACCES", "EPERM"), f"{role}: {call} gave {result}"
+
+
+def check_reach(instance, role):
+    check_calls(pid_of(instance, role), role, tries(instance, role))
     still_sends(instance)
 
 
@@ -141,6 +162,71 @@ def test_the_program_of_a_table(smailer, relay, database):
     check_end(instance, "sql", "execve")
 
 
+def make_with_token(smailer, relay):
+    """There is a token program, which has an account's command to run."""
+    instance = make(smailer, relay)
+    instance.accounts["token@example.com"] = account(
+        "127.0.0.1:9", user="token", token_command=["/bin/echo", "nothing"])
+    instance.configure()
+    return start(instance)
+
+
+@pytest.mark.as_root  # else its user is all the others' user, too
+def test_the_program_that_runs_commands(smailer, relay):
+    instance = make_with_token(smailer, relay)
+    check_calls(pid_of(instance, "token"), "token", token_tries(instance))
+    still_sends(instance)
+    for kind in ("ptrace", "packets"):
+        check_end(instance, "token", kind)
+
+
+class Client:
+    """`smailer test` of an account whose relay says nothing."""
+
+    def __init__(self, instance, silent):
+        self.process = instance.popen(program("smailer"), "-c", instance.conf, "test", SILENT,
+                                      "boo@example.org", stdout=-1, stderr=-1)
+        self.connection, _ = silent.accept()
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def silent():
+    """A listening socket that nobody answers at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        yield listener
+
+
+def test_the_client(smailer, relay, silent):
+    """It shows what control says: who has taken control over does not get its caller's rights."""
+    instance = make(smailer, relay)
+    instance.accounts[SILENT] = account(f"127.0.0.1:{silent.getsockname()[1]}")
+    instance.configure()
+    start(instance)
+    with Client(instance, silent) as client:
+        check_calls(client.pid, "client", tries(instance, "client"))
+        [control] = instance.pids("control")
+        with inside.pipe_between(client.pid, control) as pipe:
+            inside.forge(pipe, "SECRET")
+        instance.wait_for_log(r"client\[\d+\]: SECRET \(\d+\) is not for client to send to control",
+                              "control")
+    for kind in ("execve", "ptrace", "internet"):
+        with Client(instance, silent) as client:
+            with pytest.raises(Ended) as ended, Inside(client.pid) as inner:
+                pytest.fail(f"client: {kind} gave {inner.call(*DANGEROUS[kind])}")
+            assert ended.value.args[0] == signal.SIGSYS, kind
+    still_sends(instance)
+
+
 # Messages
 
 
@@ -172,6 +258,15 @@ def test_who_says_what_is_not_its_to_say_is_ended(smailer, relay, liar):
         lie(instance, liar, other, name, pid)
         wait_for(lambda: not alive(pid), 20, f"{liar} to be ended: {name} to {other}")
         still_sends(instance)
+
+
+def test_token_says_no_more_than_it_may(smailer, relay):
+    instance = make_with_token(smailer, relay)
+    for name in ("SECRET", "RESULT"):
+        pid = pid_of(instance, "token")
+        lie(instance, "token", "smtp", name, pid)
+        wait_for(lambda: not alive(pid), 20, f"token to be ended: {name}")
+    still_sends(instance)
 
 
 def test_who_lies_to_master_is_ended(smailer, relay):

@@ -188,8 +188,7 @@ test_fatal(void **state)
     expect_each(CHILDREN, become_root, -SIGSYS, "setresuid");
     expect_each(EVERYONE, make_packet_socket, -SIGSYS, "socket(AF_PACKET)");
     expect_each(EVERYONE, make_kernel_crypto_socket, -SIGSYS, "socket(AF_ALG)");
-    expect_each(CHILDREN & ~(ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER)), make_internet_socket,
-        -SIGSYS, "socket(AF_INET)");
+    expect_each(CHILDREN & ~CONNECTORS, make_internet_socket, -SIGSYS, "socket(AF_INET)");
 }
 
 static void
@@ -197,13 +196,12 @@ test_refused(void **state)
 {
     (void)state;
     need_seccomp();
-    expect_each(CHILDREN, make_unix_socket, REFUSED, "socket(AF_UNIX)");
+    expect_each(CHILDREN & ~ROLE_BIT(ROLE_SQL), make_unix_socket, REFUSED, "socket(AF_UNIX)");
     expect_each(CHILDREN, map_code, REFUSED, "mmap(PROT_EXEC)");
     expect_each(CHILDREN, set_priority, REFUSED, "setpriority");
     expect_each(CHILDREN, call_unknown, PASSED, "an unknown call");
-    expect_each(CHILDREN & ~(ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER)), connect_inherited,
-        REFUSED, "connect");
-    expect_each(ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER), bind_port, REFUSED, "bind");
+    expect_each(CHILDREN & ~CONNECTORS, connect_inherited, REFUSED, "connect");
+    expect_each(CONNECTORS, bind_port, REFUSED, "bind");
     expect_each(CHILDREN & ~ROLE_BIT(ROLE_SMTP), fork_child, REFUSED, "fork");
     expect_each(CHILDREN & ~ROLE_BIT(ROLE_SMTP), signal_parent, REFUSED, "kill");
 }
