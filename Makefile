@@ -204,8 +204,12 @@ C_FILES = $(wildcard $(FOLDERS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] t
 format:
 	clang-format -i $(C_FILES)
 tidy:
-	clang-tidy --quiet $(foreach f,$(FOLDERS),$(SOURCES_$(f))) -- -std=c17 $(CPPFLAGS) $(sort $(foreach f,$(FOLDERS),$(PKG_CFLAGS_$(f))))
-	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --quiet -D_GNU_SOURCE -I. $(FOLDERS)
+	cppcheck --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --quiet -j $(shell nproc) \
+	  -D_GNU_SOURCE -I. --include=/usr/include/$(shell $(CC) -print-multiarch)/sys/queue.h $(FOLDERS)
+	@mkdir -p $(BUILD)
+	printf '%s\n' $(foreach f,$(FOLDERS),$(SOURCES_$(f))) | xargs -P $(shell nproc) -I{} clang-tidy --quiet {} -- \
+	  -std=c17 $(CPPFLAGS) $(sort $(foreach f,$(FOLDERS),$(PKG_CFLAGS_$(f)))) 2>$(BUILD)/tidy.log || \
+	  { grep -v ' generated\.$$' $(BUILD)/tidy.log; exit 1; }
 
 users:
 	conf/make-users

@@ -241,7 +241,7 @@ trim(const char **text, size_t *length)
 bool
 address_read(struct address *address, const char *text, size_t length, struct error *error)
 {
-    size_t end;
+    size_t end = 0;
 
     trim(&text, &length);
     if (length == 0)

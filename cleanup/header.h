@@ -10,8 +10,8 @@
 #include "cleanup/output.h"
 
 /* Appends LENGTH octets of UTF-8 as one line: control characters and line breaks become one space,
- * octets that are no UTF-8 a question mark, and blanks around it go. OUTPUT must be empty. */
-void header_line(struct output *output, const char *text, size_t length);
+ * octets that are no UTF-8 a question mark, and blanks around it go. LINE must be empty. */
+void header_line(struct output *line, const char *text, size_t length);
 
 /*
  * Appends the field NAME (32 octets at the most) with LENGTH octets of UTF-8 as unstructured text,

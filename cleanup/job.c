@@ -116,7 +116,7 @@ read_sender(struct work *work, struct error *error)
     work->sender[0] = '\0';
     if (text[0] == '\0')
         return true;
-    snprintf(whole, sizeof(whole), "%s%s%s", text, strchr(text, '@') != NULL ? "" : "@",
+    text_format(whole, sizeof(whole), "%s%s%s", text, strchr(text, '@') != NULL ? "" : "@",
         strchr(text, '@') != NULL ? "" : local_hostname(work->local));
     if (!stored_address_read(&address, whole, error))
         return error_prefix(error, "the sender (S)");

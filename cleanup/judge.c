@@ -82,21 +82,10 @@ judge_clear(struct judgement *judgement, time_t written)
     output_bytes(&judgement->subject, "", 1);
 }
 
-/* LENGTH, or as much below as ends at a character and is at most MOST. */
-static size_t
-cut(const char *text, size_t length, size_t most)
-{
-    if (length <= most)
-        return length;
-    while (most > 0 && (text[most] & 0xC0) == 0x80)
-        most--;
-    return most;
-}
-
 void
 judge_refuse(struct judgement *judgement, enum parse_verdict verdict, const struct error *error)
 {
-    size_t length = cut(error->text, strlen(error->text), JUDGE_REASON_MAX);
+    size_t length = text_cut(error->text, strlen(error->text), JUDGE_REASON_MAX);
 
     judgement->verdict = verdict;
     memcpy(judgement->reason, error->text, length);
@@ -110,7 +99,7 @@ show_address(
 {
     struct output line = {0};
 
-    if (address->text[0] != '\0') {
+    if (address->text[0] != '\0' || raw == NULL) {
         memcpy(target, address->text, sizeof(address->text));
         return;
     }
@@ -136,7 +125,7 @@ judge_set_subject(struct judgement *judgement, const char *text, size_t length)
     output_clear(&judgement->subject);
     header_line(&judgement->subject, text, length);
     judgement->subject.used =
-        cut(judgement->subject.data, judgement->subject.used, JUDGE_SUBJECT_MAX);
+        text_cut(judgement->subject.data, judgement->subject.used, JUDGE_SUBJECT_MAX);
     output_bytes(&judgement->subject, "", 1);
 }
 

@@ -83,7 +83,7 @@ read_file(const char *path, struct error *error)
         free(text);
         text = NULL;
     }
-    fclose(stream);
+    (void)fclose(stream);
     return text;
 }
 

@@ -117,8 +117,8 @@ make_boundary(struct work *work, struct error *error)
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return error_errno(error, "make a boundary");
-    snprintf(work->boundary, sizeof(work->boundary), "smailer-%016" PRIx64 "%016" PRIx64, random[0],
-        random[1]);
+    text_format(work->boundary, sizeof(work->boundary), "smailer-%016" PRIx64 "%016" PRIx64,
+        random[0], random[1]);
     return true;
 }
 

@@ -35,6 +35,7 @@ time_read(time_t *moment, const char *text, size_t length)
     if (length > TEXT_MAX || memchr(text, '\0', length) != NULL)
         return false;
     memcpy(copy, text, length);
+    /* NOLINTNEXTLINE(cert-err34-c): numbers of so few digits do not overflow */
     if (sscanf(copy, " %2d.%2d.%4d %2d:%2d %n:%2d %n", &parts.tm_mday, &month, &year,
             &parts.tm_hour, &parts.tm_min, &end, &parts.tm_sec, &end_with_seconds) < 5)
         return false;

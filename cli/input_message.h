@@ -29,10 +29,10 @@ struct input_message {
     bool has_8bit;
 };
 
-/* Reads INPUT to its end, or, unless IGNORE_DOTS, to a line that is only a dot. Returns EX_OK and
+/* Reads FILE to its end, or, unless IGNORE_DOTS, to a line that is only a dot. Returns EX_OK and
  * a MESSAGE that input_message_free empties, or the status to end with, and why in ERROR. */
 int input_message_read(
-    struct input_message *message, FILE *input, bool ignore_dots, struct error *error);
+    struct input_message *message, FILE *file, bool ignore_dots, struct error *error);
 
 void input_message_free(struct input_message *message);
 

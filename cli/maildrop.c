@@ -1,4 +1,5 @@
 #include "cli/maildrop.h"
+#include "lib/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,8 +52,8 @@ maildrop_leave(const char *directory, int content, struct error *error)
 
     if (getrandom(&token, sizeof(token), 0) != sizeof(token))
         token = (uint64_t)getpid();
-    if ((size_t)snprintf(path, sizeof(path), "%s/%" PRIx64 ".%016" PRIx64, directory,
-            (uint64_t)time(NULL), token) >= sizeof(path))
+    if (!text_format(path, sizeof(path), "%s/%" PRIx64 ".%016" PRIx64, directory,
+            (uint64_t)time(NULL), token))
         return error_set(error, "the name of %s is too long", directory);
     descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_PARTIAL);
     if (descriptor < 0)

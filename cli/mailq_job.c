@@ -136,7 +136,7 @@ print_time(const struct printing *printing, int first, int count)
     char shown[32];
 
     if (localtime_r(&created, &local) == NULL || asctime_r(&local, shown) == NULL)
-        snprintf(shown, sizeof(shown), "%-26s", "(impossible time)");
+        text_format(shown, sizeof(shown), "%-26s", "(impossible time)");
     fprintf(printing->file, "%.*s ", count, shown + first);
 }
 

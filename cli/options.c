@@ -66,7 +66,7 @@ options_complain(const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(words, sizeof(words), format, arguments);
+    text_format_list(words, sizeof(words), format, arguments);
     va_end(arguments);
     fprintf(
         stderr, "smailer: %s\nTry 'smailer --help'.\n", text_escape(shown, sizeof(shown), words));
@@ -113,7 +113,7 @@ options_parse_states(const char *text, uint32_t *states)
     const char *name;
 
     *states = 0;
-    if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy)) {
+    if (!text_format(copy, sizeof(copy), "%s", text)) {
         options_complain("--state: too long");
         return false;
     }

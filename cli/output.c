@@ -61,7 +61,7 @@ output_problem(int status, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(words, sizeof(words), format, arguments);
+    text_format_list(words, sizeof(words), format, arguments);
     va_end(arguments);
     fputs("smailer: ", stderr);
     output_text(stderr, words);
@@ -79,10 +79,10 @@ output_time(char *target, size_t size, time_t time)
     if (localtime_r(&time, &local) == NULL ||
         strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &local) == 0 ||
         strftime(zone, sizeof(zone), "%z", &local) != 5) {
-        snprintf(target, size, "%s", "1970-01-01T00:00:00+00:00");
+        text_format(target, size, "%s", "1970-01-01T00:00:00+00:00");
         return target;
     }
-    snprintf(target, size, "%s%.3s:%.2s", date, zone, zone + 3);
+    text_format(target, size, "%s%.3s:%.2s", date, zone, zone + 3);
     return target;
 }
 
@@ -94,12 +94,12 @@ output_age(char *target, size_t size, unsigned long long milliseconds)
     unsigned long long hours = minutes / 60;
 
     if (minutes == 0)
-        snprintf(target, size, "%llus", seconds);
+        text_format(target, size, "%llus", seconds);
     else if (hours == 0)
-        snprintf(target, size, "%llum %llus", minutes, seconds % 60);
+        text_format(target, size, "%llum %llus", minutes, seconds % 60);
     else if (hours < 24)
-        snprintf(target, size, "%lluh %llum", hours, minutes % 60);
+        text_format(target, size, "%lluh %llum", hours, minutes % 60);
     else
-        snprintf(target, size, "%llud %lluh", hours / 24, hours % 24);
+        text_format(target, size, "%llud %lluh", hours / 24, hours % 24);
     return target;
 }

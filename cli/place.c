@@ -12,6 +12,7 @@
 
 #include "cli/output.h"
 #include "cli/place.h"
+#include "lib/text.h"
 
 #define STANDARD_CONFIGURATION "/etc/smailer"
 
@@ -35,7 +36,7 @@ find_own_directory(char *target, size_t size)
 static bool
 join_path(char *target, const char *directory, const char *name)
 {
-    return (size_t)snprintf(target, PATH_MAX, "%s/%s", directory, name) < PATH_MAX;
+    return text_format(target, PATH_MAX, "%s/%s", directory, name);
 }
 
 static bool

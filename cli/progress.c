@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/progress.h"
+#include "lib/text.h"
 
 #define BAR_MAX 60
 #define BAR_LEAST 5
@@ -51,12 +52,12 @@ progress_line(char *target, size_t size, const struct progress *progress, unsign
     /* The brackets, a blank, and the last column, where terminals differ. */
     bar_width = width > taken + 4 ? width - taken - 4 : 0;
     if (bar_width < BAR_LEAST) {
-        snprintf(target, size < width ? size : width, "%s", counts);
+        text_format(target, size < width ? size : width, "%s", counts);
         return target;
     }
     if (bar_width > BAR_MAX)
         bar_width = BAR_MAX;
     draw_bar(bar, bar_width, measure_bar(done, progress->total, bar_width));
-    snprintf(target, size, "[%s] %s", bar, counts);
+    text_format(target, size, "[%s] %s", bar, counts);
     return target;
 }

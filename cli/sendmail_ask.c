@@ -10,6 +10,7 @@
 #include "cli/connection.h"
 #include "cli/output.h"
 #include "cli/sendmail_command.h"
+#include "lib/text.h"
 
 /* The answer, kept until it is clear that no other program has to be asked. */
 struct asking {
@@ -24,7 +25,7 @@ keep_answer(void *context, int status, const char *words)
     struct asking *asking = context;
 
     asking->status = status;
-    snprintf(asking->words, sizeof(asking->words), "%s", words);
+    text_format(asking->words, sizeof(asking->words), "%s", words);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/connection.h"
 #include "cli/output.h"
 #include "cli/sendmail_command.h"
+#include "lib/text.h"
 
 int
 sendmail_daemon(const struct sendmail_options *options)
@@ -20,7 +21,7 @@ sendmail_daemon(const struct sendmail_options *options)
         return EX_TEMPFAIL;
     }
     if (options->interval > 0) {
-        snprintf(interval, sizeof(interval), "%" PRId64 "s", options->interval);
+        text_format(interval, sizeof(interval), "%" PRId64 "s", options->interval);
         common.mqueue_interval = interval;
     }
     return connection_become_daemon(&common);

@@ -36,7 +36,7 @@ complain(struct reading *reading, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(words, sizeof(words), format, arguments);
+    text_format_list(words, sizeof(words), format, arguments);
     va_end(arguments);
     fprintf(reading->errors, "%s\n", text_escape(shown, sizeof(shown), words));
     reading->status = EX_USAGE;

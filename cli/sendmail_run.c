@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/sendmail_command.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 
 /* What is shown of a run, where a line depends on those before. */
 struct showing {
@@ -51,7 +52,7 @@ gather_sent(struct showing *showing, const char *line, const char *words)
         show_sent(showing);
         used = 0;
     }
-    snprintf(showing->recipients + used, sizeof(showing->recipients) - used, "%s%.*s",
+    text_format(showing->recipients + used, sizeof(showing->recipients) - used, "%s%.*s",
         used > 0 ? "," : "", length, line);
     strlcpy(showing->words, words, sizeof(showing->words));
 }
@@ -73,7 +74,7 @@ show_event(struct showing *showing, const char *line)
 
     if (host != NULL) {
         host += sizeof(CONNECTING) - 1;
-        snprintf(showing->host, sizeof(showing->host), "%.*s", (int)strcspn(host, " "), host);
+        text_format(showing->host, sizeof(showing->host), "%.*s", (int)strcspn(host, " "), host);
     }
     show_text("", line);
 }

@@ -14,6 +14,7 @@
 #include "cli/output.h"
 #include "cli/sendmail_command.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 
 #define RECIPIENTS_MAX 1000 /* of one message */
 #define LINE_SIZE 2048 /* RFC 5321, section 4.5.3.1.4, and some more */
@@ -59,7 +60,7 @@ take_path(const char *text, const char *word, char target[LINE_SIZE], const char
     end = text[0] == '<' ? strchr(text, '>') : NULL;
     if (end == NULL)
         return false;
-    snprintf(target, LINE_SIZE, "%.*s", (int)(end - text - 1), text + 1);
+    text_format(target, LINE_SIZE, "%.*s", (int)(end - text - 1), text + 1);
     *rest = end + 1;
     return true;
 }

@@ -16,6 +16,7 @@
 #include "cli/sendmail_command.h"
 #include "cli/submission.h"
 #include "lib/sealed.h"
+#include "lib/text.h"
 
 /* Root's directories, for a user who may not read where they are. */
 #define STANDARD_RUN "/run/smailer"
@@ -45,7 +46,7 @@ find_caller(struct caller *caller)
     if (user != NULL)
         strlcpy(caller->user, user->pw_name, sizeof(caller->user));
     else
-        snprintf(caller->user, sizeof(caller->user), "uid%u", (unsigned int)getuid());
+        text_format(caller->user, sizeof(caller->user), "uid%u", (unsigned int)getuid());
     if (user != NULL && user->pw_gecos != NULL)
         strlcpy(caller->full_name, user->pw_gecos, sizeof(caller->full_name));
     caller->full_name[strcspn(caller->full_name, ",")] = '\0';
@@ -108,7 +109,7 @@ leave(const char *state_directory, int content)
     struct error error;
     char directory[PATH_MAX];
 
-    snprintf(directory, sizeof(directory), "%.4000s/maildrop", state_directory);
+    text_format(directory, sizeof(directory), "%.4000s/maildrop", state_directory);
     if (maildrop_leave(directory, content, &error))
         return EX_OK;
     return output_problem(EX_TEMPFAIL,

@@ -13,6 +13,7 @@
 #include "cli/submission_recipients.h"
 #include "lib/address_list.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "lib/version.h"
 #include "queue/control_file.h"
 
@@ -139,13 +140,13 @@ add_missing(struct making *making, const char *prefix)
     struct control_file *control = &making->control;
     char name[32];
 
-    snprintf(name, sizeof(name), "%sDate", prefix);
+    text_format(name, sizeof(name), "%sDate", prefix);
     if (!input_message_has(message, name))
         add_header(control, "D", memory_format("%s: %s", name, making->date));
-    snprintf(name, sizeof(name), "%sFrom", prefix);
+    text_format(name, sizeof(name), "%sFrom", prefix);
     if (!input_message_has(message, name))
         add_header(control, "F", make_from(making, name));
-    snprintf(name, sizeof(name), "%sMessage-Id", prefix);
+    text_format(name, sizeof(name), "%sMessage-Id", prefix);
     if (!input_message_has(message, name))
         add_header(control, "M", make_message_id(making, name));
 }

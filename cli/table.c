@@ -17,9 +17,9 @@ print_cell(char *target, size_t size, enum column_kind kind, const json_t *value
     else if (kind == COLUMN_AGE && json_is_number(value))
         output_age(target, size, (unsigned long long)(json_number_value(value) * 1000));
     else if (json_is_integer(value))
-        snprintf(target, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        text_format(target, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else
-        snprintf(target, size, "-");
+        text_format(target, size, "-");
     return target;
 }
 

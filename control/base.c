@@ -7,6 +7,7 @@
 #include "control/base.h"
 #include "lib/base_name.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 
 /* So many bases an error names at the most. */
 #define NAMED_MAX 8
@@ -109,7 +110,7 @@ list_names(char *target, size_t size, const char *sid)
     }
     if (listed <= NAMED_MAX)
         return;
-    snprintf(more, sizeof(more), " and %zu more", listed - NAMED_MAX);
+    text_format(more, sizeof(more), " and %zu more", listed - NAMED_MAX);
     strlcat(target, more, size);
 }
 

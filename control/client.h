@@ -21,8 +21,8 @@ void client_drain(void);
 bool client_is_trusted(const struct channel *client);
 
 /* An ASK_... came. */
-void client_asked(struct channel *client, const struct message *message);
+void client_asked(struct channel *channel, const struct message *message);
 
-void client_left(struct channel *client);
+void client_left(struct channel *channel);
 
 #endif

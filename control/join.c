@@ -11,7 +11,7 @@
 #define BUCKETS 1024
 
 /* Octets that cleanup can make this process keep, by whatever it sends unasked. */
-#define LISTED_OCTETS_MAX (64U * 1024 * 1024)
+#define LISTED_OCTETS_MAX ((size_t)64 * 1024 * 1024)
 
 struct half {
     LIST_ENTRY(half) in_bucket;

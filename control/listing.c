@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/mail_id.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "queue/queue.h"
 
 /* Entries of one listing in flight at once, and how many are granted in one message. */
@@ -296,7 +297,7 @@ void
 listing_lost(const char *reason)
 {
     listings.died_at = request_clock();
-    snprintf(listings.died_of, sizeof(listings.died_of),
+    text_format(listings.died_of, sizeof(listings.died_of),
         "smailer-cleanup ended with it in hand: %s", reason);
     service_timer_start(listings.death, DEATH_CHECK_MS);
 }

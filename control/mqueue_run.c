@@ -7,6 +7,7 @@
 #include "control/mqueue.h"
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 
 /* How long a connection may take to say goodbye. */
 #define FAREWELL_MS 2000
@@ -39,7 +40,7 @@ ask(struct mqueue_run *run)
         service_send(service_peer(ROLE_PICKUP, 0),
             &(struct message){MESSAGE_RUN_ONLY,
                 .run_only = {run->request.number, {run->names, run->names_size}}});
-    snprintf(sid, sizeof(sid), "%s/%s", queue->section, queue->sid);
+    text_format(sid, sizeof(sid), "%s/%s", queue->section, queue->sid);
     sid[255] = '\0';
     service_send(service_peer(ROLE_PICKUP, 0),
         &(struct message){MESSAGE_RUN,

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 
 /* Octets of an ANSWER's words. */
 #define WORDS_SIZE 2001
@@ -122,7 +123,7 @@ request_answer(struct request *request, int status, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(words, sizeof(words), format, arguments);
+    text_format_list(words, sizeof(words), format, arguments);
     va_end(arguments);
     requests.last_status = status;
     if (request->client == NULL)

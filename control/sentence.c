@@ -4,6 +4,7 @@
 
 #include "control/sentence.h"
 #include "lib/outcome.h"
+#include "lib/text.h"
 
 /* Who the sentence is about, between RELAY and its words. */
 enum about { ABOUT_NOBODY, ABOUT_SENDER, ABOUT_ADDRESS };
@@ -62,8 +63,8 @@ quote(char *target, size_t size, const struct message_tried *tried)
     char code[16] = "";
 
     if (tried->code != 0)
-        snprintf(code, sizeof(code), "%u ", tried->code);
-    snprintf(target, size, "%s%s%s%s", code, tried->enhanced, tried->enhanced[0] ? " " : "",
+        text_format(code, sizeof(code), "%u ", tried->code);
+    text_format(target, size, "%s%s%s%s", code, tried->enhanced, tried->enhanced[0] ? " " : "",
         tried->words[0] != '\0' ? tried->words : "(it did not say why)");
 }
 
@@ -73,7 +74,7 @@ words_of(const struct message_tried *tried, char *target, size_t size)
 {
     char code[16];
 
-    snprintf(code, sizeof(code), "%u", tried->code);
+    text_format(code, sizeof(code), "%u", tried->code);
     if (tried->code != 0 && strncmp(tried->words, code, 3) == 0)
         return tried->words;
     quote(target, size, tried);
@@ -90,17 +91,17 @@ sentence_make(char *target, size_t size, const struct message_tried *tried, cons
     const char *whom;
 
     if (tried->outcome == OUTCOME_SENT) {
-        snprintf(target, size, "The account works: %s took the test mail from %s to %s (%s).",
+        text_format(target, size, "The account works: %s took the test mail from %s to %s (%s).",
             relay, sender, address, words);
         return EX_OK;
     }
     if (tried->stage >= STAGE_COUNT || STAGES[tried->stage].did == NULL) {
-        snprintf(target, size, "The test mail from %s to %s was not sent: %s.", sender, address,
+        text_format(target, size, "The test mail from %s to %s was not sent: %s.", sender, address,
             tried->words[0] != '\0' ? tried->words : "nothing says why");
         return EX_UNAVAILABLE;
     }
     whom = choose_about(STAGES[tried->stage].about, sender, address);
-    snprintf(target, size, "%s %s%s%s: %s. %s", relay, STAGES[tried->stage].did,
+    text_format(target, size, "%s %s%s%s: %s. %s", relay, STAGES[tried->stage].did,
         whom[0] != '\0' ? " " : "", whom, words, STAGES[tried->stage].advice);
     return tried->code >= 400 && tried->code < 500 ? EX_TEMPFAIL : EX_UNAVAILABLE;
 }

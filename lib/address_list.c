@@ -96,10 +96,8 @@ take_character(struct element *element, char character)
     } else if (character == '>') {
         element->closed = element->angle;
         element->stray = !element->angle;
-    } else if (character == ':' && !element->angle) {
-        begin_again(element); /* a group's name */
-    } else if (character == ':' && is_within && element->address[0] == '@') {
-        begin_again(element); /* a route */
+    } else if (character == ':' && (!element->angle || (is_within && element->address[0] == '@'))) {
+        begin_again(element); /* a group's name, or a route */
     } else if ((character == ',' && !(is_within && element->address[0] == '@')) ||
                (character == ';' && !is_within)) {
         return false;

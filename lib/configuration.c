@@ -114,6 +114,8 @@ key_find(struct key_table table, const char *name)
 {
     for (size_t i = 0; i < table.count; i++)
         if (strcmp(table.keys[i].name, name) == 0)
+            /* cppcheck-suppress returnDanglingLifetime; it is not the parameter's: keys points
+             * elsewhere */
             return &table.keys[i];
     return NULL;
 }

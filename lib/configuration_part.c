@@ -10,8 +10,9 @@
 #include "lib/configuration.h"
 #include "lib/memory.h"
 #include "lib/sealed.h"
+#include "lib/text.h"
 
-#define PART_MAX (256U * 1024 * 1024)
+#define PART_MAX ((size_t)256 * 1024 * 1024)
 #define PART_TITLE "smailer configuration"
 
 static const struct value_range NO_LIMITS = {0};
@@ -44,7 +45,7 @@ static void
 count_put(struct part_output *output, size_t count)
 {
     char text[24];
-    snprintf(text, sizeof text, "%zu", count);
+    text_format(text, sizeof text, "%zu", count);
     text_put(output, text);
 }
 

@@ -6,6 +6,7 @@
 #include <bsd/string.h>
 
 #include "lib/error.h"
+#include "lib/text.h"
 
 /* Appends ": REASON" to the text of ERROR, as far as there is room. */
 static void
@@ -24,7 +25,7 @@ error_set(struct error *error, const char *format, ...)
         return false;
     error->code = 0;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    text_format_list(error->text, sizeof(error->text), format, arguments);
     va_end(arguments);
     return false;
 }
@@ -39,7 +40,7 @@ error_errno(struct error *error, const char *format, ...)
         return false;
     error->code = code;
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    text_format_list(error->text, sizeof(error->text), format, arguments);
     va_end(arguments);
     append_reason(error, strerror(code));
     return false;
@@ -55,7 +56,7 @@ error_prefix(struct error *error, const char *format, ...)
         return false;
     strlcpy(reason, error->text, sizeof(reason));
     va_start(arguments, format);
-    vsnprintf(error->text, sizeof(error->text), format, arguments);
+    text_format_list(error->text, sizeof(error->text), format, arguments);
     va_end(arguments);
     append_reason(error, reason);
     return false;

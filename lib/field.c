@@ -182,26 +182,26 @@ trace_member(const struct field *field, const void *member, char *target, size_t
 {
     switch (field->type) {
     case FIELD_U32:
-        snprintf(target, size, "%" PRIu32, *(const uint32_t *)member);
+        text_format(target, size, "%" PRIu32, *(const uint32_t *)member);
         break;
     case FIELD_U64:
-        snprintf(target, size, "%" PRIu64, *(const uint64_t *)member);
+        text_format(target, size, "%" PRIu64, *(const uint64_t *)member);
         break;
     case FIELD_I64:
-        snprintf(target, size, "%" PRId64, *(const int64_t *)member);
+        text_format(target, size, "%" PRId64, *(const int64_t *)member);
         break;
     case FIELD_TEXT:
         text_escape(target, size, *(const char *const *)member ? *(const char *const *)member : "");
         break;
     case FIELD_PRIVATE:
-        snprintf(target, size, "(private)");
+        text_format(target, size, "(private)");
         break;
     case FIELD_BYTES:
-        snprintf(target, size, "(%zu octets)", ((const struct bytes *)member)->size);
+        text_format(target, size, "(%zu octets)", ((const struct bytes *)member)->size);
         break;
     case FIELD_DESCRIPTOR:
     case FIELD_OPTIONAL:
-        snprintf(target, size, "%d", *(const int *)member);
+        text_format(target, size, "%d", *(const int *)member);
         break;
     case FIELD_END:
         break;

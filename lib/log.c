@@ -106,7 +106,7 @@ format_now(char target[static 64])
         strftime(zone, sizeof(zone), "%z", &parts);
         made_for = now.tv_sec;
     }
-    snprintf(
+    text_format(
         target, 64, "%s.%03ld%.3s:%.2s", clock_part, now.tv_nsec / 1000000 % 1000, zone, zone + 3);
 }
 
@@ -152,7 +152,7 @@ log_line(enum log_level level, const char *format, va_list arguments)
 
     if (level > journal.level)
         return;
-    vsnprintf(text, sizeof(text), format, arguments);
+    text_format_list(text, sizeof(text), format, arguments);
     length = (size_t)format_head(line, sizeof(line), level);
     text_escape(line + length, sizeof(line) - length - 1, text);
     length += strlen(line + length);

@@ -35,7 +35,8 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Logs and ends the process with STATUS (sysexits.h). Only for main() and what must not go on. */
-_Noreturn void fatal(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Logs and ends the process with STATUS (sysexits.h). Only for main() and what must not go on.
+ * (cppcheck does not see _Noreturn in a declaration.) */
+void fatal(int status, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 #endif

@@ -9,6 +9,7 @@
     static const struct field *fields_of_##name(void)                                              \
     {                                                                                              \
         typedef struct message_##name current;                                                     \
+        /* NOLINTNEXTLINE(bugprone-macro-parentheses): a list with its commas */                   \
         static const struct field table[] = {fields{NULL, FIELD_END, sizeof(current), 0}};         \
         return table;                                                                              \
     }

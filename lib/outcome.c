@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "lib/outcome.h"
+#include "lib/text.h"
 
 #define AT(stage) (1U << (stage))
 #define ANYWHERE (AT(STAGE_COUNT) - 1)
@@ -168,7 +169,7 @@ enhanced_print(struct enhanced_code enhanced, char target[static ENHANCED_TEXT_S
 {
     target[0] = '\0';
     if (enhanced.class != 0)
-        snprintf(target, ENHANCED_TEXT_SIZE, "%hhu.%hu.%hu", enhanced.class, enhanced.subject,
+        text_format(target, ENHANCED_TEXT_SIZE, "%hhu.%hu.%hu", enhanced.class, enhanced.subject,
             enhanced.detail);
     return target;
 }

@@ -86,7 +86,7 @@ take_head(struct packet_reader *reader, struct head *head, struct error *error)
 enum packet_progress
 packet_next(struct packet_reader *reader, struct field_input *message, struct error *error)
 {
-    struct head head;
+    struct head head = {0};
 
     if (reader->at == reader->size && reader->descriptor_at == reader->descriptor_count)
         return PACKET_END;

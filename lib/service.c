@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 
 /* How often a log that cannot be written any more is noticed. */
 #define LOG_CHECK_MS 5000
@@ -93,7 +94,7 @@ denounce(struct channel *channel, const char *reason)
     log_error("%s[%u]: %s", role_name(channel_peer(channel)), channel_instance(channel), reason);
     if (channel_peer(channel) == ROLE_WORKER || channel_peer(channel) == ROLE_CLIENT)
         return;
-    snprintf(shortened, sizeof(shortened), "%s", reason);
+    text_format(shortened, sizeof(shortened), "%s", reason);
     message.bad_peer.reason = shortened;
     service_send(process.master, &message);
 }

@@ -99,6 +99,52 @@ text_is_control(const void *bytes, size_t count)
     return count == 2 && octets[0] == 0xC2 && octets[1] < 0xA0;
 }
 
+size_t
+text_cut(const char *text, size_t length, size_t most)
+{
+    if (length <= most)
+        return length;
+    while (most > 0 && ((unsigned char)text[most] & 0xC0) == 0x80)
+        most--;
+    return most;
+}
+
+/* LENGTH without the octets at the end that begin a character and do not finish it. */
+static size_t
+whole_characters(const char *text, size_t length)
+{
+    size_t start = length;
+
+    while (start > 0 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
+        start--;
+    if (start > 0 && sequence_length((unsigned char)text[start - 1]) > length - start + 1)
+        return start - 1;
+    return length;
+}
+
+bool
+text_format_list(char *target, size_t size, const char *format, va_list arguments)
+{
+    int length = vsnprintf(target, size, format, arguments);
+
+    if (length >= 0 && (size_t)length < size)
+        return true;
+    target[length < 0 ? 0 : whole_characters(target, size - 1)] = '\0';
+    return false;
+}
+
+bool
+text_format(char *target, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    bool whole;
+
+    va_start(arguments, format);
+    whole = text_format_list(target, size, format, arguments);
+    va_end(arguments);
+    return whole;
+}
+
 /* What the character of COUNT octets (0: none) is shown as; returns how many octets that takes. */
 static size_t
 escape_character(char shown[8], const unsigned char *octets, size_t count)

@@ -1,11 +1,23 @@
 /*
- * Text from outside, made safe to show.
+ * Text: formatted within bounds, and what is from outside made safe to show.
  */
 #ifndef SMAILER_TEXT_H
 #define SMAILER_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/* Formats into TARGET (SIZE octets, one at the least; always terminated). What does not fit is cut
+ * at a character; false where it was, for those to whom it matters. (snprintf is for those who want
+ * the length.) */
+bool text_format(char *target, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+bool text_format_list(char *target, size_t size, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
+
+/* LENGTH, or as much below as ends at a character of TEXT and is at most MOST. */
+size_t text_cut(const char *text, size_t length, size_t most);
 
 /* Copies TEXT to TARGET (SIZE octets, always terminated): control characters (C0, DEL, C1) and
  * octets that are no UTF-8 become \ooo, a backslash becomes two. What does not fit is cut at a

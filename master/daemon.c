@@ -8,6 +8,7 @@
 
 #include "lib/error.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "master/daemon.h"
 
 /* What goes through the pipe; shorter than PIPE_BUF, so it is written at once. */
@@ -100,7 +101,7 @@ daemon_report(int *report, int status, const char *words)
         show(words);
         return;
     }
-    snprintf(line.words, sizeof(line.words), "%s", words);
+    text_format(line.words, sizeof(line.words), "%s", words);
     /* Who waited may have been killed; that changes nothing here. */
     if (write(*report, &line, sizeof(line)) != (ssize_t)sizeof(line))
         log_warn("nobody waits for the start any more");

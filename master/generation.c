@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "master/generation.h"
 #include "master/links.h"
 #include "master/status.h"
@@ -119,7 +120,7 @@ handle_bad_peer(
 
     if (peer == NULL || peer->pid == 0 || !links_has(process->role, peer->role))
         return;
-    snprintf(peer->blame, sizeof(peer->blame), "it sent %s[%u] what it may not: %.160s",
+    text_format(peer->blame, sizeof(peer->blame), "it sent %s[%u] what it may not: %.160s",
         role_name(process->role), process->instance, bad->reason);
     process_kill(peer);
 }
@@ -182,8 +183,8 @@ on_closed(struct channel *channel, const char *reason)
     struct process *process = channel_context(channel);
 
     if (reason[0] != '\0')
-        snprintf(process->blame, sizeof(process->blame), "it sent master what it may not: %.160s",
-            reason);
+        text_format(process->blame, sizeof(process->blame),
+            "it sent master what it may not: %.160s", reason);
     process_disconnect(process);
     process_kill(process);
 }
@@ -278,7 +279,7 @@ report_unable(struct generation *generation, const struct process *process, pid_
     char words[800];
     bool known = logs_last_words(generation->supply->logs, process->role, pid, last, sizeof(last));
 
-    snprintf(words, sizeof(words), "smailer-%s cannot start: %s", role_name(process->role),
+    text_format(words, sizeof(words), "smailer-%s cannot start: %s", role_name(process->role),
         known ? last : end->reason);
     generation->events->unable(
         generation->context, end->status > 0 ? end->status : EX_SOFTWARE, words);

@@ -87,11 +87,11 @@ unknown_explain(cfg_t *section, const char *name, char *text, size_t size)
     const char *nearest = nearest_name(section, name);
     const char *told = section_has_secrets(section) ? "..." : name;
     if (strcmp(name, END_KEY) == 0) {
-        snprintf(text, size, "the section \"%s\" does not end: expected }", section->name);
+        text_format(text, size, "the section \"%s\" does not end: expected }", section->name);
         return;
     }
     if (nearest != NULL) {
-        snprintf(text, size, "there is no key \"%s\"; \"%s\" is meant?", told, nearest);
+        text_format(text, size, "there is no key \"%s\"; \"%s\" is meant?", told, nearest);
         return;
     }
     int used = snprintf(text, size, "there is no key \"%s\" here; expected", told);
@@ -109,13 +109,13 @@ message_improve(cfg_t *section, char *text, size_t size)
     char name[64];
     if (strncmp(text, UNKNOWN, sizeof UNKNOWN - 1) == 0) {
         const char *start = text + sizeof UNKNOWN - 1;
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(start, "'"), start);
+        text_format(name, sizeof name, "%.*s", (int)strcspn(start, "'"), start);
         unknown_explain(section, name, text, size);
         return;
     }
     for (size_t i = 0; i < sizeof HARMLESS / sizeof *HARMLESS; i++)
         if (strncmp(text, HARMLESS[i].beginning, strlen(HARMLESS[i].beginning)) == 0)
-            snprintf(text, size, "%s", HARMLESS[i].instead);
+            text_format(text, size, "%s", HARMLESS[i].instead);
 }
 
 static void error_receive(cfg_t *section, const char *format, va_list arguments)
@@ -129,7 +129,7 @@ error_receive(cfg_t *section, const char *format, va_list arguments)
     if (reading.failed)
         return;
     reading.failed = true;
-    vsnprintf(text, sizeof text, format, arguments);
+    text_format_list(text, sizeof text, format, arguments);
     message_improve(section, text, sizeof text);
     error_set(reading.error, "%s:%d: %s", section->filename, section->line,
         text_escape(shown, sizeof shown, text));
@@ -145,7 +145,7 @@ secret_capture(cfg_t *section, const char *value, const char **result)
         cfg_error(section, "%s", error.text);
         return -1;
     }
-    snprintf(reading.place, sizeof reading.place, "%zu", reading.captured->count);
+    text_format(reading.place, sizeof reading.place, "%zu", reading.captured->count);
     secrets_add(reading.captured, descriptor);
     *result = reading.place;
     return 0;
@@ -254,7 +254,7 @@ text_parse(cfg_t *parser, char *text, size_t length, struct grammar_file *file, 
     setvbuf(stream, block, _IOFBF, sizeof block);
     mallopt(M_PERTURB, 1);
     bool parsed = stream_parse(parser, stream, file, error);
-    fclose(stream);
+    (void)fclose(stream);
     mallopt(M_PERTURB, 0);
     explicit_bzero(block, sizeof block);
     return parsed;
@@ -338,7 +338,7 @@ bool
 grammar_error(cfg_t *section, struct error *error)
 {
     char words[ERROR_TEXT_SIZE];
-    snprintf(words, sizeof words, "%s", error->text);
+    text_format(words, sizeof words, "%s", error->text);
     text_escape(error->text, sizeof error->text, words);
     return error_prefix(error, "%s:%d", section->filename, section->line);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "master/directories.h"
 #include "master/logs.h"
 
@@ -199,7 +200,7 @@ logs_last_words(const struct logs *logs, enum role role, pid_t pid, char *words,
 
     if (logs->paths[role] == NULL || !read_tail(logs->paths[role], tail))
         return false;
-    snprintf(mark, sizeof(mark), " smailer/%s[%d]: ", role_name(role), (int)pid);
+    text_format(mark, sizeof(mark), " smailer/%s[%d]: ", role_name(role), (int)pid);
     for (const char *next = tail; (next = strstr(next, mark)) != NULL; next++)
         found = next;
     if (found == NULL)
@@ -207,6 +208,6 @@ logs_last_words(const struct logs *logs, enum role role, pid_t pid, char *words,
     found += strlen(mark);
     if (strncmp(found, ERROR_WORD, strlen(ERROR_WORD)) == 0)
         found += strlen(ERROR_WORD);
-    snprintf(words, size, "%.*s", (int)strcspn(found, "\n"), found);
+    text_format(words, size, "%.*s", (int)strcspn(found, "\n"), found);
     return true;
 }

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/text.h"
 #include "master/configuration_file.h"
 #include "master/daemon.h"
 #include "master/master.h"
@@ -54,7 +55,7 @@ serve(struct master *master)
         return supervisor_run(master);
     if (status != EX_TEMPFAIL)
         error_prefix(&error, "smailer-master");
-    snprintf(master->farewell, sizeof(master->farewell), "%s", error.text);
+    text_format(master->farewell, sizeof(master->farewell), "%s", error.text);
     return status;
 }
 

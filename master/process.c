@@ -9,6 +9,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "master/directories.h"
 #include "master/process.h"
 #include "master/timer.h"
@@ -220,11 +221,11 @@ process_describe_end(const struct process *process, int status, struct process_e
         memcpy(end->reason, process->blame, sizeof(end->reason));
     } else if (WIFSIGNALED(status)) {
         end->fault = is_fault(WTERMSIG(status));
-        snprintf(end->reason, sizeof(end->reason), "killed by signal %d (%s)", WTERMSIG(status),
+        text_format(end->reason, sizeof(end->reason), "killed by signal %d (%s)", WTERMSIG(status),
             strsignal(WTERMSIG(status)));
     } else {
         end->status = WEXITSTATUS(status);
-        snprintf(end->reason, sizeof(end->reason), "ended with status %d", end->status);
+        text_format(end->reason, sizeof(end->reason), "ended with status %d", end->status);
     }
 }
 

@@ -12,6 +12,7 @@
 
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "master/program.h"
 
 #ifndef LIBEXECDIR
@@ -150,7 +151,7 @@ program_find_rights(const struct configuration *configuration, enum role role,
     if (many_owners)
         rights->keep = KEPT[role];
     if (user == NULL || user[0] == '\0') {
-        snprintf(own, sizeof(own), "smailer-%s", role_name(role));
+        text_format(own, sizeof(own), "smailer-%s", role_name(role));
         user = many_owners ? own : spool_user;
     }
     if (!privilege_lookup(user, &rights->user, error))
@@ -262,7 +263,7 @@ execute(enum role role)
             environment[count++] = memory_format("%s=%s", VARIABLES[i], value);
     }
     environment[count] = NULL;
-    snprintf(name, sizeof(name), "smailer-%s", role_name(role));
+    text_format(name, sizeof(name), "smailer-%s", role_name(role));
     fexecve(EXECUTABLE_DESCRIPTOR, arguments, environment);
     fatal(EX_OSERR, "execute %s: %s", name, strerror(errno));
 }

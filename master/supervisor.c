@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/notify.h"
+#include "lib/text.h"
 #include "master/daemon.h"
 #include "master/generation.h"
 #include "master/queues.h"
@@ -103,7 +104,7 @@ give_up(struct supervisor *supervisor, int status, const char *words)
     supervisor->status = status;
     supervisor->plan = PLAN_END;
     if (master->report >= 0 || master->logs.to != LOG_TO_STDERR)
-        snprintf(master->farewell, sizeof(master->farewell), "smailer-master: %s", words);
+        text_format(master->farewell, sizeof(master->farewell), "smailer-master: %s", words);
 }
 
 /* ---- from one generation to the next ---- */

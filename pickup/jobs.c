@@ -11,6 +11,7 @@
 
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "pickup/bases.h"
 #include "pickup/turns.h"
 #include "queue/control_details.h"
@@ -79,7 +80,7 @@ measure_data(const struct jobs *jobs, const char *name)
     char data[QUEUE_NAME_SIZE];
     struct stat status;
 
-    snprintf(data, sizeof(data), "df%s", name + 2);
+    text_format(data, sizeof(data), "df%s", name + 2);
     if (fstatat(dirfd(jobs->names), data, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return -1;
     return (int64_t)status.st_size;

@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "qmgr/account.h"
 
 /* A mail that takes a relay less than this is worth nobody's while to be sent beside another. */
@@ -83,13 +84,13 @@ account_choose(const char *sender, const struct base *base, char *reason, size_t
     const struct account_settings *settings = account_find(configuration, sender);
 
     if (settings == NULL) {
-        snprintf(reason, size, "there is no account for the sender %s", sender);
+        text_format(reason, size, "there is no account for the sender %s", sender);
         return NULL;
     }
     if (base != NULL && !base_is_internal(base) &&
         !account_allows(settings, base->settings->sid, base->settings->section)) {
-        snprintf(reason, size, "the account %s is not for mails of %s/%s (sids)", settings->address,
-            base->settings->section, base->settings->sid);
+        text_format(reason, size, "the account %s is not for mails of %s/%s (sids)",
+            settings->address, base->settings->section, base->settings->sid);
         return NULL;
     }
     return &all.accounts[settings - configuration->accounts];

@@ -3,7 +3,7 @@
 #include "qmgr/health.h"
 
 /* The most of a refused login, in ms. */
-#define LOGIN_MOST (24 * 3600 * INT64_C(1000))
+#define LOGIN_MOST (INT64_C(24) * 3600 * 1000)
 
 void
 health_note_failure(

@@ -136,5 +136,5 @@ accounts_read_inheritance(int descriptor)
         line[strcspn(line, "\n")] = '\0';
         read_account(line);
     }
-    fclose(file);
+    (void)fclose(file);
 }

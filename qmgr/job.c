@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/sealed.h"
+#include "lib/text.h"
 #include "qmgr/base.h"
 #include "qmgr/job.h"
 #include "qmgr/mqueue.h"
@@ -91,7 +92,7 @@ set_id(struct job *job)
     if (job->base != NULL)
         mail_id_format(job->id, sizeof(job->id), (time_t)written, job->hash);
     else
-        snprintf(job->id, sizeof(job->id), "test");
+        text_format(job->id, sizeof(job->id), "test");
 }
 
 void

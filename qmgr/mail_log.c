@@ -25,7 +25,8 @@ mail_log_untried(const struct job *job, const char *relay, const char *enhanced,
     const char *words)
 {
     char recipients[1024];
-    double delay = (double)(clock_now_ms() - job->arrived_ns / 1000000) / 1000;
+    int64_t delay_ms = clock_now_ms() - job->arrived_ns / 1000000;
+    double delay = (double)delay_ms / 1000;
 
     log_info("%s: from=<%s>, to=%s, relay=%s, delay=%.2f, dsn=%s, status=%s (%s)", job->id,
         job->sender != NULL ? job->sender : "",

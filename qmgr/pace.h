@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* What is counted over, in ms. */
-#define PACE_MS 250
+#define PACE_MS INT64_C(250)
 
 struct pace {
     int64_t since; /* ms, monotonic: when the interval under way began */

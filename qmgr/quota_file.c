@@ -147,7 +147,7 @@ read_file(void)
         return false;
     }
     is_whole = read_stream(stream);
-    fclose(stream);
+    (void)fclose(stream);
     return is_whole;
 }
 

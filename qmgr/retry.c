@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/text.h"
 #include "qmgr/retry.h"
 
 static void
@@ -41,7 +42,7 @@ finish_attempt(
     record->next_try = event->now + rules->retry_interval;
     if (record->attempts < rules->max_attempts)
         return MAIL_DEFERRED;
-    snprintf(record->reason, sizeof(record->reason), "given up after %" PRIu32 " attempts: %s",
+    text_format(record->reason, sizeof(record->reason), "given up after %" PRIu32 " attempts: %s",
         record->attempts, event->reason != NULL ? event->reason : "");
     record->next_try = event->now;
     return MAIL_DROPPED;

@@ -6,6 +6,7 @@
 
 #include "lib/outcome.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "qmgr/account.h"
 #include "qmgr/mqueue.h"
 
@@ -68,7 +69,7 @@ show_takes(struct account *account, struct job *job)
     worker->trial = job;
     worker->trial_number = shown;
     list_recipients(job, recipients, sizeof(recipients));
-    snprintf(line, sizeof(line), "%s... Connecting to %s%s%s port %u via smtp...", recipients,
+    text_format(line, sizeof(line), "%s... Connecting to %s%s%s port %u via smtp...", recipients,
         is_number ? "[" : "", relay->host, is_number ? "]" : "", relay->port);
     tell(shown, line);
     return true;
@@ -99,11 +100,11 @@ tell_outcome(uint64_t run, const char *recipients, const struct attempt *attempt
     enhanced_parse(attempt->enhanced, strlen(attempt->enhanced), &enhanced);
     decision = outcome_decide(attempt->stage, attempt->code, enhanced);
     if (decision.outcome == OUTCOME_SENT)
-        snprintf(line, sizeof(line), "%s... Sent (%s)", recipients, skip_codes(attempt->words));
+        text_format(line, sizeof(line), "%s... Sent (%s)", recipients, skip_codes(attempt->words));
     else if (decision.outcome == OUTCOME_DEFERRED)
-        snprintf(line, sizeof(line), "%s... Deferred: %s", recipients, attempt->words);
+        text_format(line, sizeof(line), "%s... Deferred: %s", recipients, attempt->words);
     else
-        snprintf(line, sizeof(line), "%s... %s", recipients,
+        text_format(line, sizeof(line), "%s... %s", recipients,
             mqueue_status(attempt->stage, attempt->code) == EX_NOUSER ? "User unknown"
                                                                       : "Service unavailable");
     tell(run, line);

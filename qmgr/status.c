@@ -2,6 +2,7 @@
 
 #include "lib/clock.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "qmgr/account.h"
 #include "qmgr/status.h"
 #include "qmgr/workers.h"
@@ -33,7 +34,7 @@ tell_account(const struct asker *asker, struct account *account)
     const struct relay *relay = &account->settings->relay;
     char name[321];
 
-    snprintf(name, sizeof(name), "%s:%u", relay->host, relay->port);
+    text_format(name, sizeof(name), "%s:%u", relay->host, relay->port);
     service_send(asker->channel, &(struct message){.type = MESSAGE_STATUS_ACCOUNT,
                                      .status_account = {.request = asker->request,
                                          .account = account->number,

@@ -17,6 +17,7 @@
 #include "lib/memory.h"
 #include "lib/sealed.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "qmgr/finish.h"
 
 #define ADDRESS_SIZE (CONTROL_FILE_ADDRESS_MAX + 256)
@@ -113,11 +114,11 @@ qualify(char target[ADDRESS_SIZE], const char *sender, const char *host)
     size_t length = strlen(sender);
     bool has_brackets = length >= 2 && sender[0] == '<' && sender[length - 1] == '>';
 
-    snprintf(target, ADDRESS_SIZE, "%.*s", (int)(has_brackets ? length - 2 : length),
+    text_format(target, ADDRESS_SIZE, "%.*s", (int)(has_brackets ? length - 2 : length),
         has_brackets ? sender + 1 : sender);
     length = strlen(target);
     if (length > 0 && strchr(target, '@') == NULL)
-        snprintf(target + length, ADDRESS_SIZE - length, "@%s", host);
+        text_format(target + length, ADDRESS_SIZE - length, "@%s", host);
 }
 
 /* A sender without an account is let in: what becomes of such mails is the configuration's. */

@@ -15,6 +15,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "queue/find.h"
 #include "queue/mqueue_internal.h"
 
@@ -29,7 +30,7 @@ mqueue_is_kind(const struct queue *queue)
 void
 mqueue_name(char name[QUEUE_NAME_SIZE], char letter, const char *id)
 {
-    snprintf(name, QUEUE_NAME_SIZE, "%cf%s", letter, id);
+    text_format(name, QUEUE_NAME_SIZE, "%cf%s", letter, id);
 }
 
 /* An id is a run of letters and digits. */

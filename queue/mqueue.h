@@ -41,10 +41,10 @@ enum mqueue_take {
     MQUEUE_FAILED
 };
 
-/* Locks the job and opens its transcript (xf). FORCE: whatever its time. NOW in ms. *JOB is the
- * caller's after MQUEUE_TAKEN. */
+/* Locks the job and opens its transcript (xf). FORCE: whatever its time. NOW in ms. *TAKEN is
+ * the caller's after MQUEUE_TAKEN. */
 enum mqueue_take mqueue_take(struct queue *queue, const struct mail_identity *identity, bool force,
-    int64_t now, struct mqueue_job **job, struct error *error);
+    int64_t now, struct mqueue_job **taken, struct error *error);
 
 /* Lets go of the job as it is. NULL is allowed. */
 void mqueue_release(struct mqueue_job *job);

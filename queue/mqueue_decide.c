@@ -8,6 +8,7 @@
 
 #include "lib/memory.h"
 #include "lib/message.h"
+#include "lib/text.h"
 #include "queue/mqueue_internal.h"
 
 #define SECOND INT64_C(1000)
@@ -105,7 +106,7 @@ format_age(int64_t age, char *target, size_t size)
     const char *name = unit == DAY ? "day" : unit == HOUR ? "hour" : "second";
     int64_t number = age / unit;
 
-    snprintf(target, size, "%" PRId64 " %s%s", number, name, number == 1 ? "" : "s");
+    text_format(target, size, "%" PRId64 " %s%s", number, name, number == 1 ? "" : "s");
 }
 
 /* One line: what a server says must not become lines of the control file. */
@@ -177,7 +178,7 @@ decide_warnings(const struct queue *queue, const struct control_file *control,
     if (!decision->warned)
         return;
     format_age(queue->warn_after, age, sizeof(age));
-    snprintf(words, sizeof(words), "could not send message for past %s", age);
+    text_format(words, sizeof(words), "could not send message for past %s", age);
     set_status(decision->status, sizeof(decision->status), "Warning: ", words);
 }
 

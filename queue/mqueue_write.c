@@ -13,6 +13,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "queue/mqueue_internal.h"
 #include "queue/sync.h"
 
@@ -138,7 +139,7 @@ make_id(char id[MQUEUE_ID_SIZE], time_t now, unsigned int number)
     struct tm parts;
 
     gmtime_r(&now, &parts);
-    snprintf(id, MQUEUE_ID_SIZE, "%c%c%c%c%c%c%c%c%06d", DIGITS[parts.tm_year % 60],
+    text_format(id, MQUEUE_ID_SIZE, "%c%c%c%c%c%c%c%c%06d", DIGITS[parts.tm_year % 60],
         DIGITS[parts.tm_mon], DIGITS[parts.tm_mday], DIGITS[parts.tm_hour], DIGITS[parts.tm_min],
         DIGITS[parts.tm_sec % 60], DIGITS[number / 60 % 60], DIGITS[number % 60], (int)getpid());
 }
@@ -265,7 +266,7 @@ mqueue_submit(struct queue *queue, const struct mqueue_submission *submission, i
 static void
 name_strikes(char name[QUEUE_NAME_SIZE], const char *id)
 {
-    snprintf(name, QUEUE_NAME_SIZE, ".strikes.%s", id);
+    text_format(name, QUEUE_NAME_SIZE, ".strikes.%s", id);
 }
 
 uint32_t

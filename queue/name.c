@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/mail_id.h"
+#include "lib/text.h"
 #include "queue/directory.h"
 #include "queue/name.h"
 
@@ -45,7 +46,7 @@ name_hash(const struct queue *queue, const char *name, int64_t mtime_ns)
 void
 name_format_hash(char text[NAME_HASH_SIZE], uint64_t hash)
 {
-    snprintf(text, NAME_HASH_SIZE, "%016" PRIX64, hash);
+    text_format(text, NAME_HASH_SIZE, "%016" PRIX64, hash);
 }
 
 bool
@@ -85,7 +86,7 @@ name_insert(char result[QUEUE_NAME_SIZE], const char *name, size_t split, const 
     size_t kept = split < room ? split : room;
 
     memcpy(result, name, kept);
-    snprintf(result + kept, QUEUE_NAME_SIZE - kept, "%s%s", middle, name + split);
+    text_format(result + kept, QUEUE_NAME_SIZE - kept, "%s%s", middle, name + split);
 }
 
 void
@@ -94,9 +95,9 @@ name_variant(char variant[QUEUE_NAME_SIZE], const char *name, uint64_t hash, uns
     char middle[MIDDLE_SIZE];
 
     if (number == 0)
-        snprintf(middle, sizeof(middle), ".%016" PRIX64, hash);
+        text_format(middle, sizeof(middle), ".%016" PRIX64, hash);
     else
-        snprintf(middle, sizeof(middle), ".%u.%016" PRIX64, number, hash);
+        text_format(middle, sizeof(middle), ".%u.%016" PRIX64, number, hash);
     name_insert(variant, name, extension_start(name), middle);
 }
 
@@ -140,7 +141,7 @@ name_document(const struct queue *queue, char document[QUEUE_NAME_SIZE], const c
 
     if (length > 4 && strcasecmp(name + length - 4, ".xml") == 0)
         split = length - 4;
-    snprintf(middle, sizeof(middle), ".%04u", number);
+    text_format(middle, sizeof(middle), ".%04u", number);
     name_insert(document, name, split, middle);
     if (name_is_mail(queue, document))
         return true;

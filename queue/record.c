@@ -46,7 +46,7 @@ format_count(char value[VALUE_SIZE], const void *member)
     uint32_t count;
 
     memcpy(&count, member, sizeof(count));
-    snprintf(value, VALUE_SIZE, "%" PRIu32, count);
+    text_format(value, VALUE_SIZE, "%" PRIu32, count);
 }
 
 static void
@@ -57,7 +57,7 @@ format_time(char value[VALUE_SIZE], const void *member)
     memcpy(&time, member, sizeof(time));
     if (time < 0)
         time = 0;
-    snprintf(value, VALUE_SIZE, "%" PRId64 ".%03" PRId64, time / 1000, time % 1000);
+    text_format(value, VALUE_SIZE, "%" PRId64 ".%03" PRId64, time / 1000, time % 1000);
 }
 
 /* The octet that the escape at *TEXT stands for; *TEXT moves behind it. */
@@ -133,7 +133,7 @@ parse_time(void *member, size_t size, const char *value)
 
     if (dot == NULL || strlen(dot) != 4 || dot == value || strlen(value) >= sizeof(digits))
         return false;
-    snprintf(digits, sizeof(digits), "%.*s%s", (int)(dot - value), value, dot + 1);
+    text_format(digits, sizeof(digits), "%.*s%s", (int)(dot - value), value, dot + 1);
     if (!parse_number(digits, INT64_MAX / 1000000, &time))
         return false;
     memcpy(member, &time, size);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/text.h"
 #include "queue/name.h"
 #include "queue/record.h"
 
@@ -121,7 +122,7 @@ create_temporary(struct queue *queue, enum directory directory, char name[QUEUE_
     int descriptor;
 
     do {
-        snprintf(name, QUEUE_TEMPORARY_SIZE, ".new.%d.%" PRIu64, (int)getpid(), queue->serial++);
+        text_format(name, QUEUE_TEMPORARY_SIZE, ".new.%d.%" PRIu64, (int)getpid(), queue->serial++);
         descriptor = openat(queue->directories[directory], name,
             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     } while (descriptor < 0 && errno == EEXIST);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/text.h"
 #include "queue/find.h"
 #include "queue/record.h"
 #include "queue/split_directory.h"
@@ -51,7 +52,8 @@ split_directory_make(struct split_directory *directory, struct queue *queue,
     directory->hash = hash;
     directory->inode = identity->inode;
     directory->size = identity->size;
-    snprintf(directory->name, SPLIT_NAME_SIZE, NAME_FORMAT, hash, identity->inode, identity->size);
+    text_format(
+        directory->name, SPLIT_NAME_SIZE, NAME_FORMAT, hash, identity->inode, identity->size);
     if (fstatat(parent, directory->name, &status, AT_SYMLINK_NOFOLLOW) == 0)
         return error_set(
             error, "the list %s/%s is being split already", queue->path, identity->name);
@@ -273,7 +275,7 @@ remove_list(struct split_directory *directory, struct error *error)
 
     if (found != QUEUE_DONE)
         return found == QUEUE_GONE;
-    snprintf(path, sizeof(path), "%s/%s", SPLIT_LIST, name);
+    text_format(path, sizeof(path), "%s/%s", SPLIT_LIST, name);
     return unlinkat(directory->descriptor, path, 0) == 0 ||
            error_errno(error, "remove the list %s", name);
 }

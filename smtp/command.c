@@ -4,6 +4,7 @@
 
 #include <bsd/string.h>
 
+#include "lib/text.h"
 #include "smtp/command.h"
 
 #define ADDRESS_LENGTH_MAX 1000
@@ -71,35 +72,37 @@ end_command(char *target)
     return length < COMMAND_SIZE_MAX ? length : 0;
 }
 
-static void
+static bool
 add_time(
     char *target, const struct mail_parameters *parameters, const struct capabilities *capabilities)
 {
     size_t length = strlen(target);
 
-    if (capabilities->deliver_by && parameters->by_mode != '\0' && length < COMMAND_SIZE_MAX)
-        snprintf(target + length, COMMAND_SIZE_MAX - length, " BY=%" PRId64 ";%c%s",
-            parameters->by_time, parameters->by_mode, parameters->by_trace ? "T" : "");
+    return !capabilities->deliver_by || parameters->by_mode == '\0' ||
+           text_format(target + length, COMMAND_SIZE_MAX - length, " BY=%" PRId64 ";%c%s",
+               parameters->by_time, parameters->by_mode, parameters->by_trace ? "T" : "");
 }
 
 size_t
 command_mail(char target[static COMMAND_SIZE_MAX], const char *sender,
     const struct mail_parameters *parameters, const struct capabilities *capabilities)
 {
-    size_t length;
+    char size[32];
 
-    if (!address_is_safe(sender))
+    if (!address_is_safe(sender) ||
+        !text_format(target, COMMAND_SIZE_MAX, "MAIL FROM:<%s>", sender))
         return 0;
-    length = (size_t)snprintf(target, COMMAND_SIZE_MAX, "MAIL FROM:<%s>", sender);
+    text_format(size, sizeof(size), " SIZE=%" PRIu64, parameters->size);
     if (capabilities->size)
-        snprintf(target + length, COMMAND_SIZE_MAX - length, " SIZE=%" PRIu64, parameters->size);
+        strlcat(target, size, COMMAND_SIZE_MAX);
     if (parameters->eight_bit && capabilities->eight_bit)
         strlcat(target, " BODY=8BITMIME", COMMAND_SIZE_MAX);
     if (parameters->smtputf8 && capabilities->smtputf8)
         strlcat(target, " SMTPUTF8", COMMAND_SIZE_MAX);
     if (capabilities->login && !add_parameter(target, " AUTH=", parameters->auth))
         return 0;
-    add_time(target, parameters, capabilities);
+    if (!add_time(target, parameters, capabilities))
+        return 0;
     if (capabilities->dsn && (!add_parameter(target, " RET=", parameters->return_part) ||
                                  !add_parameter(target, " ENVID=", parameters->envelope_id)))
         return 0;
@@ -112,7 +115,8 @@ command_rcpt(char target[static COMMAND_SIZE_MAX], const char *recipient,
 {
     if (recipient[0] == '\0' || !address_is_safe(recipient))
         return 0;
-    snprintf(target, COMMAND_SIZE_MAX, "RCPT TO:<%s>", recipient);
+    if (!text_format(target, COMMAND_SIZE_MAX, "RCPT TO:<%s>", recipient))
+        return 0;
     if (capabilities->dsn && (!add_parameter(target, " NOTIFY=", parameters->notify) ||
                                  !add_parameter(target, " ORCPT=", parameters->original)))
         return 0;

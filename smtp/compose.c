@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/text.h"
 #include "smtp/compose.h"
 
 /* A command or a piece of content is only begun with so much room for it. */
@@ -128,7 +129,7 @@ static void __attribute__((format(printf, 4, 5))) local_reply(
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
+    text_format_list(text, sizeof(text), format, arguments);
     va_end(arguments);
     reply->code = code;
     reply->enhanced = enhanced;
@@ -367,7 +368,7 @@ compose_content(struct transaction *transaction, struct job *job)
     if (lone)
         return;
     content_begin(&transaction->stream, job->chosen);
-    snprintf(line, sizeof(line), "(%" PRIu64 " octets of content)", job->chosen->size);
+    text_format(line, sizeof(line), "(%" PRIu64 " octets of content)", job->chosen->size);
     spoken(transaction, job, line, strlen(line));
 }
 

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "lib/text.h"
 #include "smtp/fingerprint.h"
 
 #define DIGEST_SIZE ((FINGERPRINT_SIZE - 1) / 2)
@@ -93,7 +94,7 @@ const char *
 fingerprint_explain(const struct fingerprint_check *check, char *text, size_t size)
 {
     if (check->certificate[0] != '\0')
-        snprintf(text, size,
+        text_format(text, size,
             "tls_fingerprint does not name the relay's certificate, whose SHA-256 is %s, and that "
             "of its key %s",
             check->certificate, check->key);

@@ -4,6 +4,7 @@
 #include <bsd/string.h>
 
 #include "lib/log.h"
+#include "lib/text.h"
 #include "smtp/link.h"
 
 static void connect_session(struct link *link);
@@ -82,7 +83,8 @@ link_init(struct link *link, struct event_base *base, const struct account_setti
     const struct session_events *events)
 {
     memset(link, 0, sizeof(*link));
-    snprintf(link->relay, sizeof(link->relay), "%s:%u", account->relay.host, account->relay.port);
+    text_format(
+        link->relay, sizeof(link->relay), "%s:%u", account->relay.host, account->relay.port);
     link->base = base;
     link->account = account;
     link->events = events;

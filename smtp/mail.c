@@ -228,7 +228,7 @@ format_delay(char target[static DELAY_SIZE], int64_t nanoseconds)
     if (seconds < 0.005)
         strlcpy(target, "0", DELAY_SIZE);
     else
-        snprintf(target, DELAY_SIZE, seconds < 10 ? "%.2g" : "%.0f", seconds);
+        text_format(target, DELAY_SIZE, seconds < 10 ? "%.2g" : "%.0f", seconds);
     return target;
 }
 

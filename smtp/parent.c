@@ -15,6 +15,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "smtp/authority.h"
 #include "smtp/parent.h"
 #include "smtp/resolver.h"
@@ -85,7 +86,7 @@ find_local_name(void)
     if (gethostname(parent.local_name, sizeof(parent.local_name) - 1) != 0 ||
         parent.local_name[0] == '\0' ||
         parent.local_name[strspn(parent.local_name, ALLOWED)] != '\0')
-        snprintf(parent.local_name, sizeof(parent.local_name), "localhost");
+        text_format(parent.local_name, sizeof(parent.local_name), "localhost");
 }
 
 static void *
@@ -188,12 +189,12 @@ bury(struct child *child, int status)
     char reason[128] = "";
 
     if (child->killed)
-        snprintf(reason, sizeof(reason), "it did not answer in time");
+        text_format(reason, sizeof(reason), "it did not answer in time");
     else if (WIFSIGNALED(status))
-        snprintf(reason, sizeof(reason), "signal %d (%s)", WTERMSIG(status),
+        text_format(reason, sizeof(reason), "signal %d (%s)", WTERMSIG(status),
             strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) != 0)
-        snprintf(reason, sizeof(reason), "exit status %d", WEXITSTATUS(status));
+        text_format(reason, sizeof(reason), "exit status %d", WEXITSTATUS(status));
     tell_gone(child->number, is_fault(status), reason);
     LIST_REMOVE(child, next);
     if (child->channel != NULL)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/text.h"
 #include "smtp/resolver.h"
 
 #define SWITCH_FILE "/etc/nsswitch.conf"
@@ -13,7 +14,7 @@ load_module(const char *name)
 {
     char file[128];
 
-    if (snprintf(file, sizeof(file), "libnss_%s.so.2", name) < (int)sizeof(file))
+    if (text_format(file, sizeof(file), "libnss_%s.so.2", name))
         (void)dlopen(file, RTLD_NOW);
 }
 
@@ -48,5 +49,5 @@ resolver_load(void)
             load_modules(names + 6);
     }
     free(line);
-    fclose(file);
+    (void)fclose(file);
 }

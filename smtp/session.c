@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "smtp/challenge.h"
 #include "smtp/dialogue.h"
 #include "smtp/session.h"
@@ -55,7 +56,7 @@ fail(struct session *session, enum stage stage, const struct reply *reply, const
         failure.enhanced = reply->enhanced;
         failure.words = reply->words;
     } else if (words[0] == '\0') {
-        snprintf(text, sizeof(text), "lost connection while %s", stage_name(stage));
+        text_format(text, sizeof(text), "lost connection while %s", stage_name(stage));
         failure.words = text;
     }
     session->over = true;
@@ -107,7 +108,7 @@ connect_words(struct session *session)
     long code = 0;
 
     if (curl_easy_getinfo(session->easy, CURLINFO_OS_ERRNO, &code) == CURLE_OK && code != 0)
-        snprintf(session->problem, sizeof(session->problem), "connect to %s: %s",
+        text_format(session->problem, sizeof(session->problem), "connect to %s: %s",
             session_relay(session), strerror((int)code));
     return session->problem;
 }
@@ -288,7 +289,8 @@ on_limit(evutil_socket_t descriptor, short what, void *context)
         if (handshake == 0)
             stage = STAGE_TLS;
     }
-    snprintf(words, sizeof(words), "the relay did not answer in time while %s", stage_name(stage));
+    text_format(
+        words, sizeof(words), "the relay did not answer in time while %s", stage_name(stage));
     fail(session, stage, NULL, words);
 }
 
@@ -496,9 +498,10 @@ session_relay(struct session *session)
 
     curl_easy_getinfo(session->easy, CURLINFO_PRIMARY_IP, &address);
     if (address == NULL || address[0] == '\0')
-        snprintf(session->relay, sizeof(session->relay), "%s:%u", settings->host, settings->port);
+        text_format(
+            session->relay, sizeof(session->relay), "%s:%u", settings->host, settings->port);
     else
-        snprintf(session->relay, sizeof(session->relay), "%s[%s]:%u", settings->host, address,
+        text_format(session->relay, sizeof(session->relay), "%s[%s]:%u", settings->host, address,
             settings->port);
     return session->relay;
 }

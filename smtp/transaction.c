@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/text.h"
 #include "smtp/compose.h"
 #include "smtp/transaction.h"
 
@@ -189,9 +190,9 @@ words_at_end(struct reply *reply, enum stage stage, const char *words)
     reply->code = 0;
     reply->enhanced = (struct enhanced_code){0, 0, 0};
     if (stage == STAGE_UNTRIED)
-        snprintf(reply->words, sizeof(reply->words), "%s", words);
+        text_format(reply->words, sizeof(reply->words), "%s", words);
     else
-        snprintf(reply->words, sizeof(reply->words), "%s%s while %s",
+        text_format(reply->words, sizeof(reply->words), "%s%s while %s",
             stage == STAGE_UNKNOWN ? "unknown whether it was taken: " : "", words,
             stage_name(stage));
     reply->length = strlen(reply->words);
@@ -236,7 +237,7 @@ break_by_reply(struct transaction *transaction, const char *problem, const struc
 {
     char words[REPLY_WORDS_SIZE];
 
-    snprintf(words, sizeof(words), "%s (%.1000s)", problem, reply->words);
+    text_format(words, sizeof(words), "%s (%.1000s)", problem, reply->words);
     transaction_break(transaction, words);
 }
 

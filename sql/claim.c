@@ -8,6 +8,7 @@
 
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "sql/claim.h"
 #include "sql/drain.h"
 #include "sql/offer.h"
@@ -256,7 +257,7 @@ static void
 move_cursor(const PGresult *result, int looked, int last)
 {
     if (looked == SENDERS_LOOKED) {
-        snprintf(
+        text_format(
             claim.cursor, sizeof(claim.cursor), "%s\x01", PQgetvalue(result, last, ROW_SENDER));
         return;
     }
@@ -331,8 +332,8 @@ begin(void)
     const char *waiting_parameters[] = {claim.cursor, count, parked};
     const char *due_parameters[] = {count, parked, since};
 
-    snprintf(count, sizeof(count), "%" PRId64, batch() - (int64_t)claim.count);
-    snprintf(since, sizeof(since), "%" PRId64, claim.forced);
+    text_format(count, sizeof(count), "%" PRId64, batch() - (int64_t)claim.count);
+    text_format(since, sizeof(since), "%" PRId64, claim.forced);
     claim.busy = true;
     claim.asked_next = false;
     claim.due_turn = !due;

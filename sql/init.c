@@ -7,6 +7,7 @@
 
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "sql/init.h"
 #include "sql/session.h"
 #include "sql/side.h"
@@ -68,7 +69,7 @@ end_steps(void)
         end(EX_OK, "");
         return;
     }
-    snprintf(words, sizeof(words),
+    text_format(words, sizeof(words),
         "not everything could be made: %.1500s. The table's owner can: smailer --sid=%.200s init "
         "--print shows the SQL. Without the trigger, new rows are found by polling only.",
         init.words, session_queue()->section);

@@ -12,6 +12,7 @@
 #include "lib/memory.h"
 #include "lib/sealed.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "pickup/cleanups.h"
 #include "queue/queue.h"
 #include "sql/listing.h"
@@ -158,7 +159,7 @@ ask_page(struct listing *listing)
     const char *parameters[] = {
         states, listing->last_key != NULL ? "true" : "false", listing->last_key, count};
 
-    snprintf(count, sizeof(count), "%d", PAGE);
+    text_format(count, sizeof(count), "%d", PAGE);
     listing->asking = true;
     side_query(session_statement(STATEMENT_LIST), 4, parameters, paged, listing);
     free(states);

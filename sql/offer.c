@@ -13,6 +13,7 @@
 #include "lib/memory.h"
 #include "lib/sealed.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "pickup/cleanups.h"
 #include "queue/queue.h"
 #include "sql/claim.h"
@@ -219,7 +220,7 @@ fetch(struct row *row)
     char most[24];
     const char *parameters[] = {row->key, most};
 
-    snprintf(most, sizeof(most), "%" PRIu64, most_octets());
+    text_format(most, sizeof(most), "%" PRIu64, most_octets());
     offers.fetching = row;
     session_query(STATEMENT_FETCH, 2, parameters, fetched, NULL);
 }

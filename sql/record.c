@@ -201,7 +201,7 @@ refuse(const PGresult *answer)
 
     if (alone) {
         database_words(answer, words, sizeof(words));
-        snprintf(whole, sizeof(whole), "a row cannot be written: %s", words);
+        text_format(whole, sizeof(whole), "a row cannot be written: %s", words);
         log_error("%s: row %s: %s", first->id, first->key, words);
         session_note_trouble(whole);
         records.is_refused = true;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/service.h"
+#include "lib/text.h"
 #include "sql/array.h"
 #include "sql/claim.h"
 #include "sql/drain.h"
@@ -40,7 +41,7 @@ send_keys(struct array *keys, int64_t later)
     char *list = array_close(keys);
     const char *parameters[] = {list, milliseconds};
 
-    snprintf(milliseconds, sizeof(milliseconds), "%" PRId64, later);
+    text_format(milliseconds, sizeof(milliseconds), "%" PRId64, later);
     if (session_serves()) {
         release.under_way++;
         session_query_own(STATEMENT_RELEASE, 2, parameters, released, NULL);

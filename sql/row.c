@@ -113,7 +113,7 @@ write_fields(FILE *stream, struct row *row, const PGresult *result, int number)
             continue;
         fprintf(stream, "<%s>", ELEMENTS[i]);
         if (!write_text(stream, text) && row->problem[0] == '\0')
-            snprintf(row->problem, sizeof(row->problem),
+            text_format(row->problem, sizeof(row->problem),
                 "%s has a character that no mail can carry", ELEMENTS[i]);
         fprintf(stream, "</%s>\n", ELEMENTS[i]);
     }
@@ -153,7 +153,7 @@ row_complete(struct row *row, const PGresult *result, uint64_t most)
     if (row->octets <= most && has_fields(result, 0, row->octets))
         make_document(row, result, 0);
     else
-        snprintf(row->problem, sizeof(row->problem),
+        text_format(row->problem, sizeof(row->problem),
             "the row has %" PRIu64 " octets, max_message_size is %" PRIu64, row->octets, most);
 }
 
@@ -171,7 +171,7 @@ row_make(const PGresult *result, int number, uint64_t most)
     row->octets = (uint64_t)number_of(result, number, ROW_OCTETS);
     strlcpy(row->version, PQgetvalue(result, number, ROW_VERSION), sizeof(row->version));
     if (row->octets > most)
-        snprintf(row->problem, sizeof(row->problem),
+        text_format(row->problem, sizeof(row->problem),
             "the row has %" PRIu64 " octets, max_message_size is %" PRIu64, row->octets, most);
     else if (has_fields(result, number, row->octets))
         make_document(row, result, number);
@@ -190,13 +190,8 @@ row_free(struct row *row)
 const char *
 row_name(const struct row *row, char name[static 256])
 {
-    size_t length = strlen(row->key);
+    size_t length = text_cut(row->key, strlen(row->key), 255);
 
-    if (length > 255) {
-        length = 255;
-        while (length > 0 && ((unsigned char)row->key[length] & 0xC0) == 0x80)
-            length--;
-    }
     memcpy(name, row->key, length);
     name[length] = '\0';
     if (length == 0)

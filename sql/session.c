@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "sql/journal.h"
 #include "sql/session.h"
 
@@ -202,7 +203,7 @@ session_note_failure(const char *what, const PGresult *result)
     if (!database_is_up(session.database))
         return;
     database_words(result, words, sizeof(words));
-    snprintf(whole, sizeof(whole), "%s: %s", what, words);
+    text_format(whole, sizeof(whole), "%s: %s", what, words);
     give_up(whole);
 }
 
@@ -309,7 +310,7 @@ on_renew(evutil_socket_t descriptor, short what, void *context)
     (void)context;
     if (!session_serves())
         return;
-    snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
+    text_format(lease, sizeof(lease), "%" PRId64, session.queue->lease);
     session.asked = clock_monotonic_ms();
     session_query_own(STATEMENT_RENEW, 1, parameters, renewed, NULL);
 }
@@ -346,9 +347,9 @@ register_claimant(void)
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         memset(random, 0, sizeof(random));
     for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(session.session + 2 * i, 3, "%02x", random[i]);
+        text_format(session.session + 2 * i, 3, "%02x", random[i]);
     gethostname(host, sizeof(host) - 1);
-    snprintf(lease, sizeof(lease), "%" PRId64, session.queue->lease);
+    text_format(lease, sizeof(lease), "%" PRId64, session.queue->lease);
     session.asked = clock_monotonic_ms();
     session_query_own(STATEMENT_REGISTER, 2, parameters, registered, NULL);
 }
@@ -431,7 +432,7 @@ on_connected(void)
     const char *parameters[] = {name, session.queue->key};
     const char *limits[] = {timeout};
 
-    snprintf(timeout, sizeof(timeout), "%" PRId64, session.queue->lease);
+    text_format(timeout, sizeof(timeout), "%" PRId64, session.queue->lease);
     database_query(session.database,
         "SELECT set_config('enable_seqscan', 'off', false),"
         " set_config('enable_bitmapscan', 'off', false),"
@@ -462,7 +463,7 @@ on_check(evutil_socket_t descriptor, short what, void *context)
     if (wait > session.queue->lease) {
         give_up("the database does not answer");
     } else if (wait > SLOW_MS) {
-        snprintf(
+        text_format(
             words, sizeof(words), "the database takes more than %d s to answer", SLOW_MS / 1000);
         session.is_slow = true;
         session_note_trouble(words);

@@ -5,6 +5,7 @@
 
 #include "lib/log.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "sql/claim.h"
 #include "sql/drain.h"
 #include "sql/offer.h"
@@ -114,7 +115,8 @@ adopt(void)
     char spread[24];
     const char *parameters[] = {spread};
 
-    snprintf(spread, sizeof(spread), "%" PRId64, service_configuration()->settings.retry_interval);
+    text_format(
+        spread, sizeof(spread), "%" PRId64, service_configuration()->settings.retry_interval);
     session_query(STATEMENT_ADOPT, 1, parameters, adopted, NULL);
 }
 
@@ -158,7 +160,7 @@ sweep(const char *status, int64_t keep)
     char milliseconds[24];
     const char *parameters[] = {status, milliseconds};
 
-    snprintf(milliseconds, sizeof(milliseconds), "%" PRId64, keep);
+    text_format(milliseconds, sizeof(milliseconds), "%" PRId64, keep);
     if (keep > 0 && session_serves())
         session_query(STATEMENT_SWEEP, 2, parameters, swept, NULL);
 }

@@ -9,6 +9,7 @@
 #include "lib/memory.h"
 #include "lib/sealed.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "token/account.h"
 #include "token/answer.h"
 #include "token/command.h"
@@ -122,7 +123,7 @@ keep(struct account *account, const char *output, size_t length, struct error *e
 static void
 fail(struct account *account, const char *how)
 {
-    snprintf(account->problem, sizeof(account->problem), "token_command %.160s %.320s",
+    text_format(account->problem, sizeof(account->problem), "token_command %.160s %.320s",
         account->settings->token_command.texts[0], how);
     account->failed_until = clock_monotonic_ms() + FAILURE_LASTS;
     log_warn("account %s: %s", account->settings->address, account->problem);

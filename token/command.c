@@ -344,8 +344,8 @@ command_start(
     const struct account_settings *account, command_done *done, void *context, struct error *error)
 {
     struct command *command;
-    int output[2];
-    int errors[2];
+    int output[2] = {-1, -1};
+    int errors[2] = {-1, -1};
     pid_t pid;
 
     if (!open_pipes(output, errors, error))
