@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include <bsd/stdlib.h>
+#include <bsd/string.h>
 
 #include "cli/help.h"
 #include "cli/options.h"
@@ -90,18 +91,23 @@ options_nearest(const char *name, const char *const *names, int count)
     return nearest;
 }
 
-/* The place of NAME among NAMES; -1 where it has none, which is said. */
-static int
-choose(const char *what, const char *name, const char *const *names, int count)
+int
+options_choose(const char *what, const char *name, const char *const *names, int count)
 {
-    const char *nearest = options_nearest(name, names, count);
+    const char *nearest;
+    char all[256] = "";
 
     for (int i = 0; i < count; i++) {
         if (strcmp(names[i], name) == 0)
             return i;
+        strlcat(all, i > 0 ? ", " : "", sizeof(all));
+        strlcat(all, names[i], sizeof(all));
     }
-    options_complain("there is no %s \"%s\"%s%s%s", what, name, nearest != NULL ? "; is \"" : "",
-        nearest != NULL ? nearest : "", nearest != NULL ? "\" meant?" : "");
+    nearest = options_nearest(name, names, count);
+    if (nearest != NULL)
+        options_complain("there is no %s \"%s\"; is \"%s\" meant?", what, name, nearest);
+    else
+        options_complain("there is no %s \"%s\"; expected one of %s", what, name, all);
     return -1;
 }
 
@@ -118,7 +124,7 @@ options_parse_states(const char *text, uint32_t *states)
         return false;
     }
     while ((name = strsep(&rest, ",")) != NULL) {
-        int state = choose("state", name, STATES, COUNT(STATES));
+        int state = options_choose("state", name, STATES, COUNT(STATES));
 
         if (state < 0)
             return false;
@@ -174,7 +180,8 @@ take_option(struct options *options, int option)
             return false;
         }
         *text = optarg;
-        return option != OPTION_VERBOSE || choose("level", optarg, LEVELS, COUNT(LEVELS)) >= 0;
+        return option != OPTION_VERBOSE ||
+               options_choose("level", optarg, LEVELS, COUNT(LEVELS)) >= 0;
     }
     switch (option) {
     case OPTION_STATE:

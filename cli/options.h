@@ -43,4 +43,8 @@ int options_complain(const char *format, ...) __attribute__((format(printf, 1, 2
 /* Of COUNT names, the one that NAME may have been meant to be; NULL where none is like it. */
 const char *options_nearest(const char *name, const char *const *names, int count);
 
+/* The place of NAME among COUNT names; -1 where it has none, which is said, and of what kind (WHAT)
+ * the names are, and which one may be meant, or else which there are. */
+int options_choose(const char *what, const char *name, const char *const *names, int count);
+
 #endif

@@ -38,20 +38,12 @@ static const struct command *
 find_command(const char *name)
 {
     const char *names[COMMAND_COUNT];
-    const char *nearest;
+    int place;
 
-    for (int i = 0; i < COMMAND_COUNT; i++) {
+    for (int i = 0; i < COMMAND_COUNT; i++)
         names[i] = COMMANDS[i].name;
-        if (strcmp(names[i], name) == 0)
-            return &COMMANDS[i];
-    }
-    nearest = options_nearest(name, names, COMMAND_COUNT);
-    if (nearest != NULL)
-        options_complain("there is no command \"%s\"; is \"%s\" meant?", name, nearest);
-    else
-        options_complain(
-            "there is no command \"%s\"; there are queue, send, test, status and init", name);
-    return NULL;
+    place = options_choose("command", name, names, COMMAND_COUNT);
+    return place < 0 ? NULL : &COMMANDS[place];
 }
 
 /* An option that COMMAND has no use for; NULL where there is none. */
@@ -109,6 +101,6 @@ smailer_main(int argc, char **argv)
     if (options.daemon)
         return connection_become_daemon(&options);
     if (options.word_count == 0)
-        return options_complain("which command? queue, send, test or status");
+        return options_complain("which command? queue, send, test, status or init");
     return output_end(run_command(&options));
 }
