@@ -176,6 +176,10 @@ value_check(cfg_t *section, cfg_opt_t *option, const char *value, void *result)
     struct error error;
     if (key == NULL)
         return -1;
+    if (strcmp(value, END_KEY) == 0) {
+        cfg_error(section, "%s: the file ends where its value is expected", key->name);
+        return -1;
+    }
     if (!value_is_standard(key, value) &&
         !value_parse(key->type, &key->range, value, &parsed, &error)) {
         cfg_error(section, "%s: %s", key->name, error.text);

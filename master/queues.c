@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/text.h"
+#include "master/program.h"
 
 #define SID_MAX 255
 #define NOTICES_EXPIRE (INT64_C(5) * 24 * 3600 * 1000)
@@ -106,6 +108,26 @@ hostname_set(char **hostname)
         text_replace(hostname, name);
 }
 
+/* Says it where nothing could be moved in a queue, for what is made there must be its owner's. */
+static void
+owner_check(const struct configuration *configuration, const struct queue_settings *queue,
+    const struct stat *status)
+{
+    struct program_rights rights;
+    struct error error;
+    const struct passwd *entry;
+
+    if (!program_find_rights(configuration, ROLE_QMGR, &rights, &error) ||
+        (rights.keep & PRIVILEGE_WRITE_ANY) != 0 ||
+        status->st_uid == (rights.drop ? rights.user.uid : geteuid()))
+        return;
+    entry = getpwuid(status->st_uid);
+    log_warn("queue %s/%s: %s belongs to user %s (%u), who is not the one that smailer-qmgr runs "
+             "as: nothing can be moved in it; spool_user names the owner, or \"*\" for many",
+        queue->section, queue->sid, queue->path, entry != NULL ? entry->pw_name : "unknown",
+        (unsigned)status->st_uid);
+}
+
 /* Adds the base SID of SECTION, whose queue is PATH, the directory STATUS; NULL where that is
  * another base's already. It lives until the next one is added. */
 static struct queue_settings *
@@ -127,6 +149,8 @@ queue_add(struct search *search, const struct section_settings *section, const c
     text_replace(&queue->path, path);
     text_replace(&queue->pattern, section->pattern != NULL ? section->pattern : "*");
     queue->interval = configuration->settings.retry_interval;
+    if (search->warn)
+        owner_check(configuration, queue, status);
     search->found = memory_resize(search->found, configuration->queue_count, sizeof *search->found);
     search->found[configuration->queue_count - 1] =
         (struct identity){.device = status->st_dev, .inode = status->st_ino};
@@ -169,6 +193,7 @@ static void
 spool_find(struct search *search, const struct section_settings *section)
 {
     struct dirent **entries = NULL;
+    size_t before = search->configuration->queue_count;
     int root = open(section->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int count = root < 0 ? -1 : scandirat(root, ".", &entries, entry_is_sid, entry_compare);
     if (count < 0 && search->warn)
@@ -179,6 +204,9 @@ spool_find(struct search *search, const struct section_settings *section)
         free(entries[i]);
     }
     free(entries);
+    if (count >= 0 && search->warn && search->configuration->queue_count == before)
+        log_warn("spool %s: no base below %s has the directory %s; one that appears is used",
+            section->name, section->root, section->path);
     if (root >= 0)
         close(root);
 }
