@@ -211,8 +211,9 @@ tidy:
 	  -std=c17 $(CPPFLAGS) $(sort $(foreach f,$(FOLDERS),$(PKG_CFLAGS_$(f)))) 2>$(BUILD)/tidy.log || \
 	  { grep -v ' generated\.$$' $(BUILD)/tidy.log; exit 1; }
 
+# Those that the installed configuration names; before there is one, those of the shipped one.
 users:
-	conf/make-users
+	conf/make-users $(if $(wildcard $(CONFDIR)/main.cf),-c $(CONFDIR))
 
 # sendmail and mailq are names of smailer. The names that programs call it by are only taken where
 # they are free: another mail system's stay, as does what the administrator wrote in SYSCONFDIR.
