@@ -1,4 +1,4 @@
-"""A password is in the memory of the worker that logs in with it, and nowhere else."""
+"""A password, or a token, is in the memory of the worker that logs in with it, and nowhere else."""
 
 import base64
 import os
@@ -59,11 +59,57 @@ def logged_in(smailer, make_relay):
     return instance, words
 
 
+def token_forms(user, token):
+    """As it is, and on its way to a relay, by XOAUTH2 and by OAUTHBEARER (RFC 7628)."""
+    sent = (f"user={user}\1auth=Bearer {token}\1\1", f"n,a={user},\1auth=Bearer {token}\1\1")
+    return [token.encode(), *(base64.b64encode(each.encode()).rstrip(b"=") for each in sent)]
+
+
+@pytest.fixture(params=["XOAUTH2", "OAUTHBEARER"])
+def by_token(request, smailer, make_relay, directory):
+    """An account that logs in by a token, connected, beside one that needs none. The token is in a
+    file that its command reads, so that it is on no command line of its own making."""
+    token = f"token-{secrets.token_hex(12)}"
+    place = directory / "token"
+    place.write_text(token + "\n")
+    place.chmod(0o644)
+    relay = make_relay(tokens={"foo": {token}}, mechanisms=[request.param])
+    instance = smailer({FOO: account(relay, user="foo", token_command=["/bin/cat", str(place)],
+                                     idle="1h"),
+                        BAR: account(make_relay(), idle="1h")})
+    for sender in (FOO, BAR):
+        instance.wait_for_file(instance.base, "sent", instance.base.drop(sender=sender))
+    assert relay.shown == [token]
+    return instance, token
+
+
+def test_a_token_is_in_the_memory_of_its_worker_alone(by_token):
+    """smailer-token has it in a memory file, which it does not map."""
+    instance, token = by_token
+    assert len(instance.pids("token")) == 1
+    wanted = token_forms("foo", token)
+    connected = workers(instance)
+    assert sorted(holds(pid, wanted) for pid in connected) == [False, True]
+    check_others(instance, connected, wanted)
+
+
+def test_logs_command_lines_and_environments_have_no_token(by_token):
+    instance, token = by_token
+    check_texts(instance, token_forms("foo", token))
+
+
 def workers(instance):
     """The forks of smtp, one for each account."""
     [parent] = [pid for pid in instance.pids("smtp")
                 if any(each.parent == pid and each.role == "smtp" for each in instance.processes())]
     return [each.pid for each in instance.processes() if each.parent == parent]
+
+
+def check_others(instance, connected, wanted):
+    others = {each.pid for each in descendants(instance.process.pid)} | {instance.process.pid}
+    for pid in others - set(connected):
+        with open(f"/proc/{pid}/cmdline") as command:
+            assert not holds(pid, wanted), command.read()
 
 
 def test_a_password_is_in_the_memory_of_its_worker_alone(logged_in):
@@ -72,10 +118,7 @@ def test_a_password_is_in_the_memory_of_its_worker_alone(logged_in):
     connected = workers(instance)
     assert sorted([holds(pid, each) for each in wanted] for pid in connected) == [
         [False, True], [True, False]]
-    others = {each.pid for each in descendants(instance.process.pid)} | {instance.process.pid}
-    for pid in others - set(connected):
-        with open(f"/proc/{pid}/cmdline") as command:
-            assert not holds(pid, sum(wanted, [])), command.read()
+    check_others(instance, connected, sum(wanted, []))
 
 
 def test_a_reload_leaves_none_in_master(logged_in):
@@ -87,7 +130,11 @@ def test_a_reload_leaves_none_in_master(logged_in):
 
 def test_logs_command_lines_and_environments_have_none(logged_in):
     instance, words = logged_in
-    wanted = forms("foo", words["foo"]) + forms("bar", words["bar"])
+    check_texts(instance, forms("foo", words["foo"]) + forms("bar", words["bar"]))
+
+
+def check_texts(instance, wanted):
+    """None of WANTED is in what is written or can be seen, debug logs and a dialogue included."""
     result = instance.cli("test", FOO, "boo@example.org")
     assert result.returncode == 0
     texts = [text.encode() for text in instance.logs().values()]
