@@ -6,6 +6,7 @@ import os
 import random
 import re
 import socket
+import threading
 import time
 
 import pytest
@@ -21,6 +22,8 @@ SEED = int(os.environ.get("SMAILER_SEED", "1"))
 LIST = 10000 if os.environ.get("SMAILER_FULL") == "yes" else 1000
 MINUTES_AGO = 120 * 10**9
 GOOD_EVERY = 10
+NODE = (200 if COUNT > 100 else 20) << 20  # octets of one XML node
+SPARE = 64 << 20  # what a program has in memory beside its largest file
 NOTICED = 30  # seconds until a good mail among them is there, on a machine that is busy
 
 pytestmark = pytest.mark.one_identity
@@ -277,6 +280,115 @@ def test_files_that_change_while_they_are_read(smailer, relay):
     assert linked.read_bytes() == document(item(content="linked"))
 
 
+# A file whose one node is that large: its end, and what its reason says. {} is the node.
+HUGE = {
+    "text": ("<list><item><fld_content>{}</fld_content></item></list>", "drop", "fld_"),
+    "topic": ("<list><item><fld_topic>{}</fld_topic></item></list>", "drop", "fld_"),
+    "address": (document(item(address="{}")).decode(), "drop", "fld_address"),
+    "comment": ("<list><!--{}--></list>", "drop", "not well-formed"),
+    "instruction": ("<list><?x {}?></list>", "drop", "a tag of more than"),
+    "cdata": ("<list><item><fld_content><![CDATA[{}]]></fld_content></item></list>", "drop",
+              "not well-formed"),
+    "attribute": ("<list a='{}'></list>", "drop", "a tag of more than"),
+    "name": ("<list><{}/></list>", "drop", "a tag of more than"),
+    "ignored": (document(item()).decode().replace("<list>", "<list><other>{}</other>"), "sent", ""),
+}
+
+
+def peak(pid):
+    """The most memory that a process has had, in octets."""
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1)) << 10
+
+
+def test_huge_nodes(smailer, relay):
+    """What one node has costs a few times its file's size in memory, in cleanup alone, and no other
+    mail waits for it for long."""
+    largest = NODE + (1 << 20)
+    instance = smailer({FOO: relay}, max_message_size=str(largest), log_level="info",
+                       programs={"cleanup": {"instances": 2}})
+    base, node = instance.base, b"x" * NODE
+    with open(base.path("", ".larger"), "wb") as file:  # sparse: nobody reads it
+        file.truncate(largest + 1)
+    instance.identity.give(base.path("", ".larger"))
+    os.rename(base.path("", ".larger"), base.path("", "larger.xml"))
+    for name, (text, _, _) in HUGE.items():
+        base.put(text.encode().replace(b"{}", node), f"{name}.xml", time.time_ns() - MINUTES_AGO)
+        good = base.drop(address=f"{name}@example.org")
+        instance.wait_for_file(base, "sent", good, 60)
+    wait_for(lambda: base.files("") == [], 120, lambda: f"an end for {base.files('')}", 0.1)
+    for name, (_, state, reason) in HUGE.items():
+        check_end(base, f"{name}.xml", state, reason)
+    check_end(base, "larger.xml", "drop", "max_message_size")
+    for each in instance.processes():
+        allowed = SPARE + (6 * largest if each.role == "cleanup" else 0)
+        assert peak(each.pid) < allowed, f"{each.role}: {peak(each.pid) >> 20} MB"
+
+
+def test_one_file_in_two_bases(smailer, relay):
+    """A hard link is a mail of its base's own: each is sent once, and the file is not touched."""
+    instance = smailer({FOO: relay}, {"sowa1": ["alfa", "beta"]}, started=False)
+    alfa, beta = instance.bases["alfa"], instance.bases["beta"]
+    name = alfa.drop(content="linked")
+    before = alfa.path("", name).read_bytes()
+    os.link(alfa.path("", name), beta.path("", "other.xml"))
+    instance.start()
+    instance.wait_for_file(alfa, "sent", name)
+    instance.wait_for_file(beta, "sent", "other.xml")
+    here, there = alfa.path("sent", name).stat(), beta.path("sent", "other.xml").stat()
+    assert (here.st_ino, here.st_nlink) == (there.st_ino, 2)
+    assert beta.path("sent", "other.xml").read_bytes() == before
+    assert [mail.text.strip() for mail in relay.mails] == ["linked", "linked"]
+    assert len({mail.message["Message-ID"] for mail in relay.mails}) == 2
+
+
+class Wavering(threading.Thread):
+    """Lets files grow and shrink, again and again; at the end they are as they were. They stay open,
+    so that whoever looks for closed files sees none before the end."""
+
+    def __init__(self, *paths):
+        super().__init__(daemon=True)
+        self.files = [open(path, "r+b", buffering=0) for path in paths]
+        self.contents = [file.read() for file in self.files]
+        self.over, self.turns = threading.Event(), 0
+
+    def run(self):
+        while not self.over.is_set():
+            for file, content in zip(self.files, self.contents):
+                os.ftruncate(file.fileno(), len(content) // (1 + self.turns % 5))
+                os.pwrite(file.fileno(), content * 2, 0)
+            self.turns += 1
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+        for file, content in zip(self.files, self.contents):
+            os.ftruncate(file.fileno(), len(content))
+            os.pwrite(file.fileno(), content, 0)
+            file.close()
+
+
+def test_files_that_grow_and_shrink(smailer, relay):
+    """What is read of them may end anywhere; each stays one mail in one place, and others go on."""
+    instance = smailer({FOO: relay}, started=False, scan_interval="1s", log_level="info")
+    base = instance.base
+    names = [base.put(document(item(content="whole " * 2000)), f"wavering-{number}.xml",
+                      time.time_ns() - MINUTES_AGO) for number in range(5)]
+    with Wavering(*(base.path("", name) for name in names)) as wavering:
+        instance.start()
+        for number in range(10):
+            good = base.drop(address=f"good{number}@example.org")
+            instance.wait_for_file(base, "sent", good, NOTICED)
+        wait_for(lambda: wavering.turns > 100, 30, "files that change")
+    assert all(len(base.where(name)) == 1 for name in names)
+    for mail in relay.for_recipient("boo@hisorhermail.com"):
+        assert set(mail.text.split()) == {"whole"}
+
+
 def test_a_long_list(smailer, relay):
     instance = smailer({FOO: account(relay, connections=4)}, log_level="info")
     base = instance.base
@@ -315,6 +427,36 @@ def job_lines(rng):
         (head + sender + good + "From x\n.\n", False), (head + sender + good + "~what\n.\n", False),
         (head.replace("V8", "V99") + sender + good + ".\n", False),
         (head + sender + good + ".\nRPFD:x@example.net\n", False)][kind]
+
+
+def test_jobs_that_change_while_they_are_read(smailer, relay, identity):
+    """A control file that grows and shrinks is sent when it is whole; data files that do are sent as
+    they are found; and no other job waits for them."""
+    instance = smailer({FOO: relay}, {}, started=False, scan_interval="1s")
+    queue = Mqueue(identity, instance.root / "mqueue")
+    instance.sections.append(queue.section())
+    instance.configure()
+    ids = [queue.put(f"wavering{number}@example.org", body="x\n" * 5000) for number in range(10)]
+    text = (f"V8\nT{int(time.time())}\nK0\nN0\nP30000\nFbs\nS{FOO}\nRPFD:pieces@example.org\n"
+            "H??Subject: x\n.\n")
+    queue.write("df6AM60KDN000001", "x\n")
+    queue.write("qf6AM60KDN000001", "")
+    with Wavering(*(queue.directory / f"df{id}" for id in ids)) as wavering:
+        instance.start()
+        with open(queue.directory / "qf6AM60KDN000001", "r+b", buffering=0) as growing:
+            for number, size in enumerate((10, 40, 60, 20, len(text) - 2)):
+                growing.truncate(0)
+                os.pwrite(growing.fileno(), text[:size].encode(), 0)
+                queue.put(f"good{number}@example.org")
+                relay.wait_for_recipient(f"good{number}@example.org", NOTICED)
+            assert not relay.for_recipient("pieces@example.org")
+            os.pwrite(growing.fileno(), text.encode(), 0)
+        for address in ["pieces", *(f"wavering{number}" for number in range(10))]:
+            mail = relay.wait_for_recipient(f"{address}@example.org", 30)
+            assert set(mail.text.split()) <= {"x"}
+        wait_for(lambda: wavering.turns > 100, 30, "files that change")
+    wait_for(lambda: not [name for name in queue.names() if name.startswith("qf")], 30,
+             lambda: f"all jobs to be done: {queue.names()}")
 
 
 def test_a_hostile_mqueue(smailer, relay, identity):
