@@ -214,6 +214,7 @@ def test_a_mail_whose_workers_die_of_faults_is_deferred_at_the_third(smailer, ma
     """Strikes are kept beside the mail, over a restart too; others are not held up."""
     relay = make_relay(delay=lambda mail: 3600 if mail.subject == "poison" else 0)
     instance = start(smailer, relay, retry_interval="1h")
+    instance.allowed_faults = True
     base = instance.bases["alfa"]
     name = base.drop(topic="poison")
     def tries():
