@@ -70,8 +70,10 @@ is_bcc(const struct control_header *header)
     return is_called(header, "Bcc") || is_called(header, "Resent-Bcc");
 }
 
-bool
-job_header_goes(const struct control_file *control, const struct control_header *header)
+/* True where HEADER goes to a relay: its condition holds, and its name is not for local delivery
+ * only. */
+static bool
+header_goes(const struct control_file *control, const struct control_header *header)
 {
     if (header->name_length == 0 || !condition_holds(control, header->condition))
         return false;
@@ -157,7 +159,7 @@ job_headers_write(struct output *output, const struct control_file *control, con
     const char *const *except)
 {
     for (size_t i = 0; i < control->header_count; i++)
-        if (job_header_goes(control, &control->headers[i]) &&
+        if (header_goes(control, &control->headers[i]) &&
             !is_excepted(&control->headers[i], except))
             write_header(output, &control->headers[i], sender);
 }

@@ -16,10 +16,6 @@ enum { JOB_LINE_MAX = 990 };
 /* The value of the header NAME, unfolded at its ends only; NULL where there is none. */
 const char *job_header_value(const struct control_file *control, const char *name);
 
-/* True where HEADER goes to a relay: its condition holds, and its name is not for local delivery
- * only. */
-bool job_header_goes(const struct control_file *control, const struct control_header *header);
-
 /* Appends the headers that go out, each line ended by CRLF, but those called one of EXCEPT (ended
  * by NULL). SENDER stands in for what a Return-Path leaves open. */
 void job_headers_write(struct output *output, const struct control_file *control,

@@ -132,7 +132,8 @@ key_value(const struct key *key, const void *object)
     return (const char *)object + key->offset;
 }
 
-void
+/* Fills OBJECT, which must be zeroed, with TABLE's defaults; what has none is "" or empty. */
+static void
 keys_set_defaults(struct key_table table, void *object)
 {
     for (size_t i = 0; i < table.count; i++)
@@ -140,7 +141,8 @@ keys_set_defaults(struct key_table table, void *object)
             key_member(&table.keys[i], object));
 }
 
-void
+/* Frees what TABLE's members of OBJECT own. */
+static void
 keys_free(struct key_table table, void *object)
 {
     for (size_t i = 0; i < table.count; i++)

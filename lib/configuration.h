@@ -148,12 +148,6 @@ const struct key *key_find(struct key_table table, const char *name);
 void *key_member(const struct key *key, void *object);
 const void *key_value(const struct key *key, const void *object);
 
-/* Fills OBJECT, which must be zeroed, with TABLE's defaults; what has none is "" or empty. */
-void keys_set_defaults(struct key_table table, void *object);
-
-/* Frees what TABLE's members of OBJECT own. */
-void keys_free(struct key_table table, void *object);
-
 /* Every key at its default; no section, queue or account. */
 void configuration_init(struct configuration *configuration);
 

@@ -47,13 +47,15 @@ static const struct {
 #undef BIT
 };
 
-const char *
+/* "OFFER". */
+static const char *
 message_name(enum message_type type)
 {
     return (size_t)type < MESSAGE_COUNT ? TYPES[type].name : "unknown";
 }
 
-bool
+/* True where FROM may send TYPE to TO. */
+static bool
 message_allowed(enum message_type type, enum role from, enum role to)
 {
     return (size_t)type < MESSAGE_COUNT && (TYPES[type].from & ROLE_BIT(from)) != 0 &&

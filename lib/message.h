@@ -97,12 +97,6 @@ struct message {
     };
 };
 
-/* "OFFER". */
-const char *message_name(enum message_type type);
-
-/* True where FROM may send TYPE to TO. */
-bool message_allowed(enum message_type type, enum role from, enum role to);
-
 /* Appends MESSAGE as octets. False where it is not FROM's to send to TO, or over a limit. */
 bool message_encode(const struct message *message, enum role from, enum role to,
     struct field_output *output, struct error *error);

@@ -1,15 +1,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "lib/text.h"
@@ -202,18 +201,6 @@ arrange_descriptors(const struct program_start *start)
         fatal(EX_OSERR, "close what is master's: %s", strerror(errno));
 }
 
-/* Handlers of master's must not run here, and what it ignores or blocks must not be inherited. */
-static void
-reset_signals(void)
-{
-    sigset_t none;
-
-    for (int i = 1; i < SIGRTMIN; i++)
-        signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static void
 set_limits(int64_t memory)
 {
@@ -236,16 +223,6 @@ drop_rights(const struct program_rights *rights)
 
     if (rights->drop && !privilege_drop(&rights->user, rights->keep, &error))
         fatal(EX_NOPERM, "%s", error.text);
-}
-
-/* A change of user takes the wish back, so it comes after that. */
-static void
-die_with_master(pid_t master)
-{
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-        fatal(EX_OSERR, "bind this process's life to master's: %s", strerror(errno));
-    if (getppid() != master)
-        _exit(EX_TEMPFAIL);
 }
 
 static void
@@ -272,12 +249,11 @@ static _Noreturn void
 become(const struct program_start *start, pid_t master)
 {
     log_open(role_name(start->role));
-    reset_signals();
-    setpgid(0, 0);
     arrange_descriptors(start);
     set_limits(start->memory_limit);
     drop_rights(&start->rights);
-    die_with_master(master);
+    if (!child_die_with(master))
+        fatal(EX_OSERR, "bind this process's life to master's: %s", strerror(errno));
     execute(start->role);
     _exit(EX_OSERR);
 }
@@ -288,19 +264,11 @@ pid_t
 program_start(const struct program_start *start, struct error *error)
 {
     pid_t master = getpid();
-    sigset_t all;
-    sigset_t before;
-    pid_t pid;
+    pid_t pid = child_fork(error);
 
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &before);
-    pid = fork();
     if (pid == 0)
         become(start, master);
-    if (pid > 0)
-        setpgid(pid, pid); /* whoever of both is first */
-    sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
-        error_errno(error, "fork for smailer-%s", role_name(start->role));
+        error_prefix(error, "start smailer-%s", role_name(start->role));
     return pid;
 }

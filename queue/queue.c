@@ -17,26 +17,6 @@
 
 static const struct queue_kind *const KINDS[] = {&QUEUE_SPOOL, &QUEUE_MQUEUE};
 
-#define MAIL_STATE_NAME(value, name) [(value)] = (name),
-static const char *const STATE_NAMES[] = {MAIL_STATES(MAIL_STATE_NAME)};
-
-const char *
-mail_state_name(enum mail_state state)
-{
-    return (unsigned int)state < MAIL_STATE_COUNT ? STATE_NAMES[state] : "unknown";
-}
-
-bool
-mail_state_parse(const char *name, enum mail_state *state)
-{
-    for (enum mail_state each = 0; each < MAIL_STATE_COUNT; each++)
-        if (strcmp(STATE_NAMES[each], name) == 0) {
-            *state = each;
-            return true;
-        }
-    return false;
-}
-
 bool
 mail_identity_is_valid(const struct mail_identity *identity)
 {

@@ -33,12 +33,6 @@
 enum mail_state { MAIL_STATES(MAIL_STATE_VALUE) MAIL_STATE_COUNT };
 #undef MAIL_STATE_VALUE
 
-/* "waiting", ...; "unknown" for what is no state. */
-const char *mail_state_name(enum mail_state state);
-
-/* False where NAME is no state's. */
-bool mail_state_parse(const char *name, enum mail_state *state);
-
 /* Which file a mail is. Where any of it differs, it is another mail. */
 struct mail_identity {
     enum mail_state place; /* where it lies; MAIL_HELD only in an mqueue */

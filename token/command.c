@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/service.h"
@@ -67,17 +67,6 @@ make_environment(const struct account_settings *account, char *environment[ENVIR
     environment[count] = NULL;
 }
 
-static void
-reset_signals(void)
-{
-    sigset_t none;
-
-    for (int i = 1; i < SIGRTMIN; i++)
-        signal(i, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static bool
 arrange_descriptors(int output, int errors)
 {
@@ -87,9 +76,8 @@ arrange_descriptors(int output, int errors)
            dup2(errors, STDERR_FILENO) >= 0 && close_range(STDERR_FILENO + 1, ~0U, 0) == 0;
 }
 
-/* A group of its own, so that the limit ends whatever it started, too. */
 static _Noreturn void
-become(const struct account_settings *account, int output, int errors)
+become(const struct account_settings *account, int output, int errors, pid_t parent)
 {
     char *environment[ENVIRONMENT_SIZE];
     char **arguments = memory_new(account->token_command.count + 1, sizeof(*arguments));
@@ -97,10 +85,7 @@ become(const struct account_settings *account, int output, int errors)
     for (size_t i = 0; i < account->token_command.count; i++)
         arguments[i] = account->token_command.texts[i];
     make_environment(account, environment);
-    reset_signals();
-    setpgid(0, 0);
-    if (arrange_descriptors(output, errors) && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
-        chdir("/") == 0)
+    if (arrange_descriptors(output, errors) && child_die_with(parent) && chdir("/") == 0)
         execve(arguments[0], arguments, environment);
     dprintf(STDERR_FILENO, "it cannot be executed: %s\n", strerror(errno));
     _exit(127);
@@ -166,7 +151,6 @@ static void
 kill_command(const struct command *command)
 {
     kill(-command->pid, SIGKILL);
-    kill(command->pid, SIGKILL); /* its group may not be there yet */
 }
 
 /* Reads what there is. */
@@ -346,15 +330,14 @@ command_start(
     struct command *command;
     int output[2] = {-1, -1};
     int errors[2] = {-1, -1};
+    pid_t token = getpid();
     pid_t pid;
 
     if (!open_pipes(output, errors, error))
         return NULL;
-    pid = fork();
+    pid = child_fork(error);
     if (pid == 0)
-        become(account, output[1], errors[1]);
-    if (pid < 0)
-        error_errno(error, "fork");
+        become(account, output[1], errors[1], token);
     close(output[1]);
     close(errors[1]);
     if (pid < 0) {
