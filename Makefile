@@ -6,13 +6,14 @@ CC      ?= cc
 CFLAGS  ?= -O2 -g
 WERROR  ?= -Werror
 
-PREFIX     ?= /usr/local
-SBINDIR    ?= $(PREFIX)/sbin
-BINDIR     ?= $(PREFIX)/bin
-LIBEXECDIR ?= $(PREFIX)/libexec/smailer
-SYSCONFDIR ?= /etc
+# In capitals, or in small letters as GNU writes them.
+PREFIX     ?= $(or $(prefix),/usr/local)
+SBINDIR    ?= $(or $(sbindir),$(PREFIX)/sbin)
+BINDIR     ?= $(or $(bindir),$(PREFIX)/bin)
+LIBEXECDIR ?= $(or $(libexecdir),$(PREFIX)/libexec)/smailer
+SYSCONFDIR ?= $(or $(sysconfdir),/etc)
 CONFDIR    ?= $(SYSCONFDIR)/smailer
-MANDIR     ?= $(PREFIX)/share/man
+MANDIR     ?= $(or $(mandir),$(PREFIX)/share/man)
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -84,6 +85,13 @@ endef
 # Asked for when first needed: `make check` begins on machines that have no pkg-config yet.
 $(foreach f,$(FOLDERS),$(eval PKG_CFLAGS_$(f) = $$(eval PKG_CFLAGS_$(f) := $$(call pkg-cflags,$(PKGS_lib) $(PKGS_$(f))))$$(PKG_CFLAGS_$(f))))
 $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
+
+# What has these directories in it is compiled anew where `make install` names others than `make` did.
+$(BUILD)/directories: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CONFDIR) $(LIBEXECDIR)' | cmp -s - $@ || echo '$(CONFDIR) $(LIBEXECDIR)' >$@
+FORCE:
+$(patsubst %.c,$(BUILD)/%.o,$(shell grep -lE 'CONFDIR|LIBEXECDIR' $(wildcard $(FOLDERS:%=%/*.c)))): $(BUILD)/directories
 
 define program_rules
 $(TARGET_$(1)): $(BUILD)/$(1)/main.o $(BUILD)/$(1).a $(foreach n,$(NEEDS_$(1)),$(BUILD)/$(n).a) $(BUILD)/lib.a
@@ -236,7 +244,7 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/default/smailer ] || \
 	  $(INSTALL) -D -m 644 conf/smailer.default $(DESTDIR)$(SYSCONFDIR)/default/smailer
 	$(INSTALL) -m 644 conf/smailer.service $(DESTDIR)$(UNITDIR)/
-	for page in $(wildcard doc/*.[1-8] doc/man/*.[1-8]); do \
+	for page in $(wildcard doc/*.[1-8]); do \
 	  $(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 
 clean:
