@@ -101,6 +101,7 @@ logs_open(
     choose(logs, settings, one_file);
     if (one_file == NULL && logs->to == LOG_TO_FILES &&
         !directories_make(settings->log_directory, NULL, error)) {
+        error_prefix(error, "log_directory");
         logs_close(logs);
         return false;
     }

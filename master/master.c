@@ -102,9 +102,10 @@ make_state_directory(const struct configuration *configuration, struct error *er
     if (!program_find_rights(configuration, ROLE_QMGR, &rights, error))
         return false;
     owner = rights.drop ? &rights.user : NULL;
-    return directories_make(path, owner, error) &&
-           (configuration_sections(configuration, SECTION_MQUEUE) == 0 ||
-               directories_make_drop(path, owner, error));
+    return (directories_make(path, owner, error) &&
+               (configuration_sections(configuration, SECTION_MQUEUE) == 0 ||
+                   directories_make_drop(path, owner, error))) ||
+           error_prefix(error, "state_directory");
 }
 
 int

@@ -67,7 +67,7 @@ class Checkout:
         assert self.code("start") == 0
         self.wait_for("ready", "ready")
 
-    def wait_for(self, name, words, limit=10):
+    def wait_for(self, name, words, limit=60):
         path = self.root / name
         end = time.monotonic() + limit
         while not (path.exists() and path.read_text().split() == words.split()):
