@@ -19,8 +19,7 @@ struct conversation {
     const struct conversation_handler *handlers;
     size_t handler_count;
     /* The end: STATUS and WORDS are control's. Returns the exit status. NULL:
-     * conversation_answered.
-     */
+     * conversation_answered. */
     int (*answered)(void *context, int status, const char *words);
     void *answer_context; /* of answered; NULL: the handlers' */
     void *context;

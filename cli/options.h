@@ -17,13 +17,13 @@ struct options {
     const char *log_file;
     const char *pid_file;
     const char *mqueue; /* of sendmail: a directory that is the only queue */
-    bool foreground; /* of --daemon: do not go to the background after all */
-    const char *mqueue_interval; /* the same: in place of the configuration's */
+    const char *mqueue_interval; /* of sendmail: in place of the configuration's */
     uint32_t states; /* a set of 1 << enum mail_state; 0: not given */
     unsigned timeout; /* seconds; 0: none */
     bool purge;
     bool print;
     bool daemon;
+    bool foreground; /* of sendmail, with daemon: do not go to the background after all */
     bool json;
     char **words; /* the command and what follows it */
     int word_count;
