@@ -38,7 +38,8 @@ is_of_file(int problem)
 
 /* True where it says that the disk itself does not work: as many mails come twice, should this
  * program die now, as the relays have taken, so that their places stay taken. Any other problem
- * may be one that a base has made for itself, and takes nothing from others who share its account. */
+ * may be one that a base has made for itself, and takes nothing from others who share its account.
+ */
 static bool
 is_of_disk(int problem)
 {

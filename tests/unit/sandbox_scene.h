@@ -43,7 +43,7 @@
 
 #define CHILDREN                                                                                   \
     (ROLE_BIT(ROLE_PICKUP) | ROLE_BIT(ROLE_CLEANUP) | ROLE_BIT(ROLE_QMGR) | ROLE_BIT(ROLE_SMTP) |  \
-        ROLE_BIT(ROLE_CONTROL) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_CLIENT) |               \
+        ROLE_BIT(ROLE_CONTROL) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_CLIENT) |                   \
         ROLE_BIT(ROLE_SQL))
 #define CONNECTORS (ROLE_BIT(ROLE_SMTP) | ROLE_BIT(ROLE_WORKER) | ROLE_BIT(ROLE_SQL))
 #define OPEN (ROLE_BIT(ROLE_MASTER) | ROLE_BIT(ROLE_TOKEN))
