@@ -236,6 +236,22 @@ def test_check_prints_what_would_be_used(smailer, relay):
     assert instance.master("--check").stdout == result.stdout
 
 
+def test_check_tells_of_queues_that_cannot_be_worked_off(smailer, relay, identity):
+    instance = smailer({FOO: relay}, started=False)
+    directory = instance.base_directory("alfa")
+    assert instance.master("-n").stderr == ""
+    if identity.is_root:
+        owner = os.stat(directory)
+        os.chown(directory, 12345, -1)
+        result = instance.master("-n")
+        assert result.returncode == 0
+        assert str(directory) in result.stderr and "belongs to user unknown (12345)" in result.stderr
+        os.chown(directory, owner.st_uid, -1)
+    directory.rename(directory.with_name("post"))
+    result = instance.master("-n")
+    assert result.returncode == 0 and "has the directory var/spool/mail" in result.stderr
+
+
 def test_what_check_prints_can_be_used(smailer, relay):
     """The configuration that -n prints says the same when it is read again."""
     instance = smailer({FOO: relay}, started=False)
