@@ -230,7 +230,7 @@ send_packet(const struct channel *channel, const struct packet *packet)
 {
     union control control;
     size_t size = sizeof(int) * packet->descriptor_count;
-    struct iovec part = {(void *)(uintptr_t)packet->octets, packet->used};
+    struct iovec part = {packet->octets, packet->used};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 
     if (packet->descriptor_count > 0) {

@@ -15,6 +15,7 @@
 #include "lib/text.h"
 
 #define LINE_SIZE 8192
+#define HELD_SIZE 16384
 
 /* What a process has of its log. */
 static struct {
@@ -27,6 +28,13 @@ static struct {
     char host[65];
 } journal = {"smailer", LOG_LEVEL_INFO, LOG_TARGET_FILE, STDERR_FILENO, false, 0, ""};
 
+/* Lines that wait for the end of the turn, and the thread that keeps its own there. */
+static struct {
+    size_t used;
+    char octets[HELD_SIZE];
+} held;
+static _Thread_local bool holding;
+
 static const struct {
     const char *word; /* stands before the text; events at info have none */
     int severity;
@@ -37,6 +45,8 @@ static const struct {
     [LOG_LEVEL_DEBUG] = {"debug: ", LOG_DEBUG},
 };
 
+static void release(void);
+
 static void
 note_pid(void)
 {
@@ -46,7 +56,7 @@ note_pid(void)
 void
 log_open(const char *program)
 {
-    if (journal.pid == 0 && pthread_atfork(NULL, NULL, note_pid) != 0)
+    if (journal.pid == 0 && pthread_atfork(release, NULL, note_pid) != 0)
         abort();
     note_pid();
     journal.program = program;
@@ -72,6 +82,7 @@ log_is_at(enum log_level level)
 void
 log_redirect(int descriptor, enum log_target target)
 {
+    release();
     /* The number stays and what is behind it changes, for another thread may be writing just now;
      * standard error keeps its own, and is never closed. */
     if (descriptor > STDERR_FILENO && journal.descriptor > STDERR_FILENO &&
@@ -128,18 +139,56 @@ format_head(char *line, size_t size, enum log_level level)
 
 /* One write, so that lines of several processes never mix. */
 static void
-write_line(const char *line, size_t length)
+write_lines(const char *lines, size_t length)
 {
     ssize_t written;
 
     do {
         if (journal.target == LOG_TARGET_SYSLOG)
-            written = send(journal.descriptor, line, length, MSG_NOSIGNAL);
+            written = send(journal.descriptor, lines, length, MSG_NOSIGNAL);
         else
-            written = write(journal.descriptor, line, length);
+            written = write(journal.descriptor, lines, length);
     } while (written < 0 && errno == EINTR);
     if (written < 0)
         journal.lost = true;
+}
+
+static void
+release(void)
+{
+    if (!holding || held.used == 0)
+        return;
+    write_lines(held.octets, held.used);
+    held.used = 0;
+}
+
+void
+log_hold(void)
+{
+    holding = true;
+}
+
+void
+log_release(void)
+{
+    release();
+    holding = false;
+}
+
+/* Keeps the line, or writes it behind those that are kept. A datagram has but one. */
+static void
+put_line(enum log_level level, const char *line, size_t length)
+{
+    bool keep = holding && level == LOG_LEVEL_INFO && journal.target == LOG_TARGET_FILE;
+
+    if (!keep || length > sizeof(held.octets) - held.used)
+        release();
+    if (!keep) {
+        write_lines(line, length);
+        return;
+    }
+    memcpy(held.octets + held.used, line, length);
+    held.used += length;
 }
 
 static void
@@ -158,7 +207,7 @@ log_line(enum log_level level, const char *format, va_list arguments)
     length += strlen(line + length);
     if (journal.target == LOG_TARGET_FILE)
         line[length++] = '\n';
-    write_line(line, length);
+    put_line(level, line, length);
     errno = saved;
 }
 

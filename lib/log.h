@@ -35,6 +35,13 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From now on this thread's lines of the level info are kept, while there is room, until
+ * log_release(), and leave in one write: that is for what a program does in one turn of its event
+ * loop. A line of another level, a fork, another log, and the end of the process let them go too;
+ * who is killed loses those of the turn, of which its peers did not hear either. */
+void log_hold(void);
+void log_release(void);
+
 /* Logs and ends the process with STATUS (sysexits.h). Only for main() and what must not go on.
  * (cppcheck does not see _Noreturn in a declaration.) */
 void fatal(int status, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));

@@ -21,9 +21,11 @@ packet_new(const struct field_output *output)
 {
     size_t needed = output->used + PACKET_HEAD_SIZE;
     size_t room = needed < PACKET_ROOM ? PACKET_ROOM : needed;
-    struct packet *packet = memory_resize(NULL, 1, sizeof(*packet) + room);
+    struct packet *packet = memory_resize(NULL, 1, sizeof(*packet));
 
     packet->room = room;
+    packet->octets = NULL;
+    packet->allocated = 0;
     packet->used = 0;
     packet->message_count = 0;
     packet->descriptor_count = 0;
@@ -35,6 +37,7 @@ packet_free(struct packet *packet)
 {
     for (size_t i = 0; i < packet->descriptor_count; i++)
         close(packet->descriptors[i]);
+    free(packet->octets);
     free(packet);
 }
 
@@ -46,11 +49,24 @@ packet_has_room(const struct packet *packet, const struct field_output *output)
            output->descriptor_count <= PACKET_DESCRIPTORS_MAX - packet->descriptor_count;
 }
 
+/* Many packets have but one message, and are not to cost what the largest does. */
+static void
+grow(struct packet *packet, size_t needed)
+{
+    size_t size = packet->allocated * 2 > needed ? packet->allocated * 2 : needed;
+
+    packet->octets = memory_resize(packet->octets, 1, size);
+    packet->allocated = size;
+}
+
 void
 packet_add(struct packet *packet, const struct field_output *output)
 {
     struct head head = {(uint32_t)output->used, (uint32_t)output->descriptor_count};
+    size_t needed = packet->used + sizeof(head) + output->used;
 
+    if (needed > packet->allocated)
+        grow(packet, needed);
     memcpy(packet->octets + packet->used, &head, sizeof(head));
     memcpy(packet->octets + packet->used + sizeof(head), output->octets, output->used);
     packet->used += sizeof(head) + output->used;

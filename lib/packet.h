@@ -29,11 +29,12 @@
 struct packet {
     TAILQ_ENTRY(packet) next;
     size_t room; /* octets that it may have */
+    unsigned char *octets; /* so many of them as are needed so far */
+    size_t allocated;
     size_t used;
     size_t message_count;
     int descriptors[PACKET_DESCRIPTORS_MAX]; /* its own */
     size_t descriptor_count;
-    unsigned char octets[];
 };
 
 /* With room for a message like OUTPUT, and for more. */

@@ -13,6 +13,7 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "lib/text.h"
+#include "lib/turn.h"
 
 /* How often a log that cannot be written any more is noticed. */
 #define LOG_CHECK_MS 5000
@@ -35,6 +36,7 @@ static struct {
     bool on_demand;
     bool configured;
     bool worked;
+    bool ending;
     int status;
     void (*handlers[MESSAGE_COUNT])(struct channel *, const struct message *);
 } process;
@@ -326,10 +328,38 @@ flush_peers(void)
 {
     struct peer *peer;
 
+    log_release();
     LIST_FOREACH(peer, &process.peers, next)
     channel_flush(peer->channel);
     if (process.master != NULL)
         channel_flush(process.master);
+}
+
+static int64_t
+nanoseconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* One turn after another, until service_end(). */
+static void
+serve(void)
+{
+    struct turn turn = {0};
+
+    while (!process.ending) {
+        const struct timespec wait = {.tv_nsec = turn_begin(&turn, nanoseconds_now())};
+
+        if (wait.tv_nsec > 0)
+            nanosleep(&wait, NULL);
+        log_hold();
+        if (event_base_loop(process.base, EVLOOP_ONCE) < 0)
+            fatal(EX_OSERR, "the event loop failed");
+        log_release();
+    }
 }
 
 int
@@ -353,8 +383,7 @@ service_main(const struct service *service, int argc, char **argv)
     service_timer_start(process.log_timer, LOG_CHECK_MS);
     process.master = channel_open(
         process.base, SERVICE_DESCRIPTOR, service->role, ROLE_MASTER, 0, &EVENTS, NULL);
-    if (event_base_dispatch(process.base) < 0)
-        fatal(EX_OSERR, "the event loop failed");
+    serve();
     return process.status;
 }
 
@@ -429,6 +458,7 @@ void
 service_end(int status)
 {
     process.status = status;
+    process.ending = true;
     event_base_loopbreak(process.base);
 }
 

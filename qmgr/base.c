@@ -13,8 +13,10 @@
 /* Every base may have this many mails in hand, whatever the others do. */
 #define BASE_LEAST 4
 
-/* And so many at the most. */
+/* And so many at the most; more where there are many connections to keep busy, over a line on which
+ * each has its mails under way and the next ones at hand. */
 #define BASE_MOST 256
+#define BASE_MOST_PER_CONNECTION 6
 
 /* What all may have together: mails, and the octets of their files. */
 #define TOTAL_MOST 2048
@@ -26,6 +28,7 @@
 static struct {
     struct base *bases;
     uint32_t count;
+    uint32_t base_most; /* mails that one base may have in hand */
     uint32_t total; /* mails that may be in hand, beyond the few of each base */
     uint32_t in_hand; /* and those that are */
     uint64_t octets;
@@ -45,6 +48,14 @@ find_total(uint32_t bases)
     return limit.rlim_cur > queues ? (uint32_t)(limit.rlim_cur - queues) / 2 : 0;
 }
 
+static uint32_t
+find_base_most(const struct configuration *configuration)
+{
+    uint32_t most = configuration->programs[ROLE_SMTP].instances * BASE_MOST_PER_CONNECTION;
+
+    return most > BASE_MOST ? most : BASE_MOST;
+}
+
 void
 bases_open(void)
 {
@@ -53,6 +64,7 @@ bases_open(void)
     all.count = (uint32_t)configuration->queue_count;
     all.bases = memory_new(all.count, sizeof(*all.bases));
     all.total = find_total(all.count);
+    all.base_most = find_base_most(configuration);
     for (uint32_t i = 0; i < all.count; i++) {
         all.bases[i].number = i;
         all.bases[i].settings = &configuration->queues[i];
@@ -198,7 +210,7 @@ limit_of(const struct base *base, uint32_t free)
         return base->in_hand <= base->standing ? base->in_hand + 1 : 0;
     if (limit > most)
         limit = most;
-    return limit > BASE_MOST ? BASE_MOST : limit;
+    return limit > all.base_most ? all.base_most : limit;
 }
 
 /* Grants come in lumps, so that there is not a message for each mail. */

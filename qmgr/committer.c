@@ -3,23 +3,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "qmgr/commit_job.h"
 #include "qmgr/commit_move.h"
+#include "qmgr/exchange.h"
 #include "qmgr/upkeep.h"
 
 #define SYNC_AGAIN 1000 /* ms until a sync that failed is tried again */
-#define NEVER INT64_MAX
-
-struct commit_list {
-    struct commit *first;
-    struct commit **end;
-};
+#define NEVER EXCHANGE_NEVER
 
 /* Moves that are made together. */
 struct group {
@@ -30,15 +24,7 @@ struct group {
 struct committer {
     struct committer_options options;
     pthread_t thread;
-    int event;
-    struct commit_list collected; /* the main thread's: finished ones that it did not take yet */
-
-    pthread_mutex_t lock; /* of what follows, up to the blank line */
-    pthread_cond_t wake;
-    struct commit_list submitted;
-    struct commit_list finished;
-    bool stopping;
-    uint64_t unsynced; /* commits submitted that are not done and synced */
+    struct exchange exchange;
 
     /* The thread's own. */
     struct upkeep **upkeeps; /* of each open queue */
@@ -52,51 +38,10 @@ struct committer {
 };
 
 static void
-list_clear(struct commit_list *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static void
-list_append(struct commit_list *list, struct commit *commit)
-{
-    commit->next = NULL;
-    *list->end = commit;
-    list->end = &commit->next;
-}
-
-static struct commit *
-list_take(struct commit_list *list)
-{
-    struct commit *commit = list->first;
-
-    if (commit == NULL)
-        return NULL;
-    list->first = commit->next;
-    if (list->first == NULL)
-        list->end = &list->first;
-    commit->next = NULL;
-    return commit;
-}
-
-/* An eventfd's counter takes 2^64 - 2 of these before a write could fail. */
-static void
-notify(struct committer *committer)
-{
-    const uint64_t one = 1;
-
-    if (write(committer->event, &one, sizeof(one)) != (ssize_t)sizeof(one) && errno != EAGAIN)
-        log_error("wake the main thread: %s", strerror(errno));
-}
-
-static void
 finish(struct committer *committer, struct commit *commit)
 {
     committer->done++;
-    pthread_mutex_lock(&committer->lock);
-    list_append(&committer->finished, commit);
-    pthread_mutex_unlock(&committer->lock);
+    exchange_give(&committer->exchange, commit);
 }
 
 static void
@@ -108,7 +53,7 @@ finish_group(struct committer *committer, struct group *group)
     for (size_t i = 0; i < group->size; i++)
         finish(committer, group->commits[i]);
     group->size = 0;
-    notify(committer);
+    exchange_tell(&committer->exchange);
 }
 
 /* First those that no sync is to be waited for: deferring many mails of one account is not to hold
@@ -155,11 +100,9 @@ sync_touched(struct committer *committer)
     committer->sync_due = synced ? NEVER : clock_monotonic_ms() + SYNC_AGAIN;
     if (!synced)
         return;
-    pthread_mutex_lock(&committer->lock);
-    committer->unsynced -= committer->done;
-    pthread_mutex_unlock(&committer->lock);
+    exchange_note_synced(&committer->exchange, committer->done);
     committer->done = 0;
-    notify(committer);
+    exchange_tell(&committer->exchange);
 }
 
 static void
@@ -169,7 +112,7 @@ run_slice(struct committer *committer, struct upkeep *upkeep)
 
     if (done != NULL) {
         finish(committer, done);
-        notify(committer);
+        exchange_tell(&committer->exchange);
     }
 }
 
@@ -284,7 +227,7 @@ run_batch(struct committer *committer, struct commit *batch)
         }
         finish_groups(committer);
         (commit->job != NULL ? run_job : RUN[commit->kind])(committer, commit);
-        notify(committer);
+        exchange_tell(&committer->exchange);
     }
     finish_groups(committer);
 }
@@ -317,36 +260,6 @@ next_due(const struct committer *committer, int64_t now)
     return due;
 }
 
-/* Waits, with the lock held, until something was submitted, it is time for DUE, or the end. */
-static void
-wait_until(struct committer *committer, int64_t due)
-{
-    const struct timespec limit = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
-    int problem = 0;
-
-    while (committer->submitted.first == NULL && !committer->stopping && problem != ETIMEDOUT)
-        problem = due == NEVER ? pthread_cond_wait(&committer->wake, &committer->lock)
-                               : pthread_cond_timedwait(&committer->wake, &committer->lock, &limit);
-}
-
-/* Takes all that was submitted; *STOPPING: there will be no more. */
-static struct commit *
-take_batch(struct committer *committer, bool *stopping)
-{
-    int64_t now = clock_monotonic_ms();
-    int64_t due = next_due(committer, now);
-    struct commit *batch;
-
-    pthread_mutex_lock(&committer->lock);
-    if (due > now)
-        wait_until(committer, due);
-    batch = committer->submitted.first;
-    list_clear(&committer->submitted);
-    *stopping = committer->stopping;
-    pthread_mutex_unlock(&committer->lock);
-    return batch;
-}
-
 static void
 schedule_sync(struct committer *committer)
 {
@@ -365,7 +278,9 @@ run(void *argument)
     bool stopping = false;
 
     while (!stopping) {
-        run_batch(committer, take_batch(committer, &stopping));
+        int64_t due = next_due(committer, clock_monotonic_ms());
+
+        run_batch(committer, exchange_take(&committer->exchange, due, &stopping));
         schedule_sync(committer);
         if (!stopping)
             run_next_slice(committer);
@@ -391,37 +306,21 @@ start_thread(struct committer *committer)
     return problem;
 }
 
-static void
-make_wake(struct committer *committer)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&committer->wake, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&committer->lock, NULL);
-}
-
 struct committer *
 committer_start(const struct committer_options *options, struct error *error)
 {
     struct committer *committer = memory_new(1, sizeof(*committer));
-    int problem;
+    bool started = false;
 
     committer->options = *options;
     committer->moves = memory_new(COMMIT_GROUP, sizeof(*committer->moves));
     committer->sync_due = NEVER;
-    list_clear(&committer->submitted);
-    list_clear(&committer->finished);
-    list_clear(&committer->collected);
-    make_wake(committer);
-    committer->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    problem = committer->event < 0 ? errno : start_thread(committer);
-    if (problem == 0)
+    if (exchange_open(&committer->exchange, error)) {
+        errno = start_thread(committer);
+        started = errno == 0 || error_errno(error, "start the committer's thread");
+    }
+    if (started)
         return committer;
-    errno = problem;
-    error_errno(error, "start the committer's thread");
     committer_free(committer);
     return NULL;
 }
@@ -429,68 +328,37 @@ committer_start(const struct committer_options *options, struct error *error)
 int
 committer_descriptor(const struct committer *committer)
 {
-    return committer->event;
+    return committer->exchange.event;
 }
 
 void
 committer_submit(struct committer *committer, struct commit *commit)
 {
-    pthread_mutex_lock(&committer->lock);
-    list_append(&committer->submitted, commit);
-    committer->unsynced++;
-    pthread_cond_signal(&committer->wake);
-    pthread_mutex_unlock(&committer->lock);
+    exchange_add(&committer->exchange, commit);
 }
 
-static void
-list_move(struct commit_list *target, struct commit_list *source)
+void
+committer_begin(struct committer *committer)
 {
-    *target = *source;
-    if (target->first == NULL)
-        target->end = &target->first;
-    list_clear(source);
-}
-
-/* Takes over all that is finished. */
-static void
-collect(struct committer *committer)
-{
-    uint64_t count;
-
-    /* Before the list is looked at, so that nothing that comes after goes unnoticed. */
-    if (read(committer->event, &count, sizeof(count)) < 0 && errno != EAGAIN && errno != EINTR)
-        log_error("hear the committer: %s", strerror(errno));
-    pthread_mutex_lock(&committer->lock);
-    list_move(&committer->collected, &committer->finished);
-    pthread_mutex_unlock(&committer->lock);
+    exchange_hand_over(&committer->exchange);
 }
 
 struct commit *
 committer_collect(struct committer *committer)
 {
-    if (committer->collected.first == NULL)
-        collect(committer);
-    return list_take(&committer->collected);
+    return exchange_collect(&committer->exchange);
 }
 
 bool
 committer_is_synced(struct committer *committer)
 {
-    bool synced;
-
-    pthread_mutex_lock(&committer->lock);
-    synced = committer->unsynced == 0;
-    pthread_mutex_unlock(&committer->lock);
-    return synced;
+    return exchange_is_synced(&committer->exchange);
 }
 
 void
 committer_stop(struct committer *committer)
 {
-    pthread_mutex_lock(&committer->lock);
-    committer->stopping = true;
-    pthread_cond_signal(&committer->wake);
-    pthread_mutex_unlock(&committer->lock);
+    exchange_stop(&committer->exchange);
     pthread_join(committer->thread, NULL);
 }
 
@@ -499,10 +367,7 @@ committer_free(struct committer *committer)
 {
     if (committer == NULL)
         return;
-    if (committer->event >= 0)
-        close(committer->event);
-    pthread_cond_destroy(&committer->wake);
-    pthread_mutex_destroy(&committer->lock);
+    exchange_close(&committer->exchange);
     free(committer->upkeeps);
     free(committer->moves);
     free(committer);

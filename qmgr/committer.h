@@ -111,7 +111,10 @@ struct committer *committer_start(const struct committer_options *options, struc
 /* Becomes readable when a commit is done or when everything is synced. Not to be read by others. */
 int committer_descriptor(const struct committer *committer);
 
+/* COMMIT is made after the next committer_begin, with all that were submitted before it. */
 void committer_submit(struct committer *committer, struct commit *commit);
+
+void committer_begin(struct committer *committer);
 
 /* The next commit that is done, or NULL. To be called until NULL when the descriptor is readable.
  */

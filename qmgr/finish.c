@@ -25,6 +25,7 @@
 static struct {
     struct committer *committer;
     struct event *done;
+    struct event *turn_end; /* active while commits are to begin at the end of this turn */
     bool closing;
 } finish;
 
@@ -125,6 +126,17 @@ void
 finish_submit(struct commit *commit)
 {
     committer_submit(finish.committer, commit);
+    event_active(finish.turn_end, EV_WRITE, 0);
+}
+
+static void
+on_turn_end(evutil_socket_t descriptor, short what, void *context)
+{
+    (void)descriptor;
+    (void)what;
+    (void)context;
+    if (finish.committer != NULL)
+        committer_begin(finish.committer);
 }
 
 void
@@ -354,7 +366,8 @@ finish_open(struct error *error)
     held_open();
     finish.done = event_new(service_base(), committer_descriptor(finish.committer),
         EV_READ | EV_PERSIST, on_done, NULL);
-    if (finish.done == NULL || event_add(finish.done, NULL) != 0)
+    finish.turn_end = event_new(service_base(), -1, 0, on_turn_end, NULL);
+    if (finish.done == NULL || finish.turn_end == NULL || event_add(finish.done, NULL) != 0)
         return error_set(error, "the committer cannot be waited for");
     opening_open();
     return true;
@@ -375,6 +388,7 @@ finish_close(void)
     committer_stop(finish.committer);
     on_done(-1, 0, NULL);
     event_free(finish.done);
+    event_free(finish.turn_end);
     committer_free(finish.committer);
     finish.committer = NULL;
 }

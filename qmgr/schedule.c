@@ -305,28 +305,6 @@ start_workers(struct account *account)
     }
 }
 
-/* Of those that take more, the worker that has the least in hand; with a relay that is fast, that
- * which has the most, for one that is at work already needs nobody to wake it. */
-static struct worker *
-find_free_worker(const struct account *account, uint32_t most)
-{
-    bool fast = account_is_fast(account);
-    struct worker *worker;
-    struct worker *best = NULL;
-
-    TAILQ_FOREACH(worker, &account->workers, in_account)
-    {
-        if (worker->state != WORKER_UP || worker->alone || worker->verbose ||
-            worker->in_hand + worker->unrecorded >= (worker->hung ? 1 : worker->room) ||
-            worker->in_hand > most)
-            continue;
-        if (best == NULL ||
-            (fast ? worker->in_hand > best->in_hand : worker->in_hand < best->in_hand))
-            best = worker;
-    }
-    return best;
-}
-
 /* The next job that may be begun; those that may not go back. */
 static struct job *
 take(struct account *account, struct job *(*next)(struct account *))
@@ -367,11 +345,27 @@ serve_suspects(struct account *account)
     struct worker *worker;
 
     while (!TAILQ_EMPTY(&account->suspects) && account_room(account) > 0 &&
-           (worker = find_free_worker(account, 0)) != NULL) {
+           (worker = workers_find_free(account, 0)) != NULL) {
         if (!serve_next(account, worker, account_take_suspect))
             return;
         worker->alone = true;
     }
+}
+
+/* Gives a worker that is free a mail, or fills it where the relay is fast; false where there is no
+ * worker, or no mail for it. */
+static bool
+serve_worker(struct account *account, uint32_t most)
+{
+    struct worker *worker = has_next(account) ? workers_find_free(account, most) : NULL;
+    bool served = false;
+
+    while (worker != NULL && serve_next(account, worker, account_take)) {
+        served = true;
+        if (!account_is_fast(account) || worker_free_places(worker) == 0 || !has_next(account))
+            break;
+    }
+    return served;
 }
 
 /* First every idle worker gets a job, then more are started, and only what these will not take
@@ -380,18 +374,14 @@ static void
 serve(struct account *account)
 {
     uint32_t most = account_is_fast(account) ? UINT32_MAX : 0;
-    struct worker *worker;
 
     serve_suspects(account);
-    while (has_next(account) && (worker = find_free_worker(account, most)) != NULL &&
-           serve_next(account, worker, account_take))
-        ;
+    while (serve_worker(account, most))
+        continue;
     if (account->queued > 0)
         start_workers(account);
-    while (has_next(account) && account->queued > count_connecting(account) &&
-           (worker = find_free_worker(account, UINT32_MAX)) != NULL &&
-           serve_next(account, worker, account_take))
-        ;
+    while (account->queued > count_connecting(account) && serve_worker(account, UINT32_MAX))
+        continue;
 }
 
 /* Those that have the fewest connections come first, and of these the one that has waited longest:

@@ -102,6 +102,45 @@ workers_find_spare(uint32_t own)
     return spare;
 }
 
+uint32_t
+worker_free_places(const struct worker *worker)
+{
+    uint32_t places = worker->hung ? 1 : worker->room;
+    uint32_t taken = worker->in_hand + worker->unrecorded;
+
+    return taken < places ? places - taken : 0;
+}
+
+/* True where the worker may be given a mail. With a fast relay, one that is at work gets its next
+ * mails once there is room for several, which then reach it together. */
+static bool
+takes_more(const struct worker *worker, bool fast)
+{
+    uint32_t free = worker_free_places(worker);
+
+    if (worker->state != WORKER_UP || worker->alone || worker->verbose || free == 0)
+        return false;
+    return !fast || worker->in_hand == 0 || free >= worker->room / 2;
+}
+
+struct worker *
+workers_find_free(const struct account *account, uint32_t most)
+{
+    bool fast = account_is_fast(account);
+    struct worker *worker;
+    struct worker *best = NULL;
+
+    TAILQ_FOREACH(worker, &account->workers, in_account)
+    {
+        if (!takes_more(worker, fast) || worker->in_hand > most)
+            continue;
+        if (best == NULL ||
+            (fast ? worker->in_hand > best->in_hand : worker->in_hand < best->in_hand))
+            best = worker;
+    }
+    return best;
+}
+
 void
 workers_stop_idle(bool at_once)
 {

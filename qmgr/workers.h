@@ -23,6 +23,14 @@ struct worker *workers_find(uint32_t number);
  * is to spare for an account that has OWN workers. */
 struct worker *workers_find_spare(uint32_t own);
 
+/* Mails that WORKER may be given beside those that it has, and those that are yet to be moved. */
+uint32_t worker_free_places(const struct worker *worker);
+
+/* Of ACCOUNT's workers that have no more than MOST in hand and take more, the one that has the
+ * least; with a relay that is fast, that which has the most, for one that is at work already needs
+ * nobody to wake it. NULL where there is none. */
+struct worker *workers_find_free(const struct account *account, uint32_t most);
+
 /* Stops those that were idle for longer than their account allows, or all that are. */
 void workers_stop_idle(bool at_once);
 

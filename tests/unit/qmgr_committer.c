@@ -46,6 +46,7 @@ static void
 do_commit(const struct bench *bench, struct commit *commit)
 {
     committer_submit(bench->committer, commit);
+    committer_begin(bench->committer);
     assert_ptr_equal(await_commit(bench), commit);
 }
 
@@ -189,6 +190,7 @@ thousands_are_done_each_kind_in_order(void **state)
     }
     for (int i = 0; i < THOUSANDS; i++)
         committer_submit(bench->committer, &commits[i]);
+    committer_begin(bench->committer);
     next[0] = &commits[0];
     next[1] = &commits[1];
     for (int i = 0; i < THOUSANDS; i++) {
@@ -225,6 +227,7 @@ a_list_is_split_and_others_do_not_wait_for_it(void **state)
     mail = commit_of(bench, COMMIT_SENT, MAIL_WAITING, "mail");
     committer_submit(bench->committer, &list);
     committer_submit(bench->committer, &mail);
+    committer_begin(bench->committer);
     assert_ptr_equal(await_commit(bench), &mail);
     assert_ptr_equal(await_commit(bench), &list);
     assert_int_equal(list.result, QUEUE_DONE);
