@@ -190,6 +190,19 @@ mail_free(struct mail *mail)
     free(mail);
 }
 
+struct mail *
+mail_in_session(const struct transaction *transaction, uint64_t number)
+{
+    for (size_t i = 0; i < transaction->job_count; i++) {
+        struct mail *mail =
+            transaction->jobs[(transaction->first_job + i) % TRANSACTION_JOBS_MAX]->context;
+
+        if (mail->number == number)
+            return mail;
+    }
+    return NULL;
+}
+
 void
 mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t length)
 {
@@ -202,21 +215,6 @@ mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t le
     used = strlcat(text, "\n", sizeof(text));
     if (write(mail->transcript, text, used) != (ssize_t)used)
         log_debug("%s: its transcript cannot be written", mail->id);
-}
-
-struct mail *
-mails_take(struct mail_list *mails, uint64_t number)
-{
-    struct mail *mail;
-
-    STAILQ_FOREACH(mail, mails, next)
-    {
-        if (mail->number != number)
-            continue;
-        STAILQ_REMOVE(mails, mail, mail, next);
-        return mail;
-    }
-    return NULL;
 }
 
 /* Seconds with two digits that count, as Postfix shows them. */
@@ -254,20 +252,23 @@ log_result(const struct mail *mail, size_t recipient, const struct decision *dec
 static void
 divide_time(const struct mail *mail, const struct mail_times *times, int64_t delays[static 4])
 {
+    int64_t started = later(later(mail->taken_ns, times->connected_ns), times->reported_ns);
     int64_t before = later(mail->taken_ns - mail->arrived_ns, 0);
-    int64_t waiting = later(times->started - mail->taken_ns, 0);
+    int64_t waiting = later(started - mail->taken_ns, 0);
 
-    delays[2] = later(times->connecting, 0);
+    delays[2] = times->reported_ns < times->connected_ns
+                    ? later(times->connected_ns - times->opened_ns, 0)
+                    : 0;
     if (delays[2] > before + waiting)
         delays[2] = before + waiting;
     delays[1] = later(waiting - delays[2], 0);
     delays[0] = before + waiting - delays[1] - delays[2];
-    delays[3] = later(mail_clock() - times->started, 0);
+    delays[3] = later(mail_clock() - started, 0);
 }
 
 void
 mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply,
-    const char *relay, const struct mail_times *times, struct channel *qmgr)
+    const char *relay, struct mail_times *times, struct channel *qmgr)
 {
     struct decision decision = outcome_decide(stage, reply->code, reply->enhanced);
     char enhanced[ENHANCED_TEXT_SIZE];
@@ -287,4 +288,6 @@ mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct 
                                .code = reply->code,
                                .enhanced = enhanced_print(decision.enhanced, enhanced),
                                .words = words}});
+    if (stage != STAGE_UNTRIED)
+        times->reported_ns = mail_clock();
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "lib/channel.h"
 #include "lib/error.h"
 #include "lib/message.h"
 #include "smtp/transaction.h"
@@ -38,20 +39,23 @@ void mail_free(struct mail *mail);
  * only: that it cannot be written is no reason to stop. */
 void mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t length);
 
-/* Takes the one with that number out of MAILS; NULL where it is not there. */
-struct mail *mails_take(struct mail_list *mails, uint64_t number);
+/* The mail of that number in TRANSACTION, whose jobs' contexts are mails; NULL where it is not
+ * there.
+ */
+struct mail *mail_in_session(const struct transaction *transaction, uint64_t number);
 
 /* CLOCK_REALTIME in nanoseconds. */
 int64_t mail_clock(void);
 
-/* For the log's delays=, in nanoseconds. */
+/* For the log's delays=, in nanoseconds since 1970. */
 struct mail_times {
-    int64_t started; /* since 1970: when its turn came */
-    int64_t connecting; /* how long the connection took that was made for it; 0: it was there */
+    int64_t opened_ns; /* the connection was begun, */
+    int64_t connected_ns; /* and was there */
+    int64_t reported_ns; /* when a mail was reported last */
 };
 
 /* Logs what became of a recipient, unless nothing did, and tells QMGR. */
 void mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply,
-    const char *relay, const struct mail_times *times, struct channel *qmgr);
+    const char *relay, struct mail_times *times, struct channel *qmgr);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include <curl/curl.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/text.h"
@@ -226,7 +227,7 @@ static void
 on_watch(evutil_socket_t descriptor, short what, void *context)
 {
     struct child *child;
-    int64_t now = worker_clock();
+    int64_t now = clock_monotonic_ms();
 
     (void)descriptor;
     (void)what;
@@ -286,7 +287,7 @@ new_beat(struct error *error)
         error_errno(error, "memory to share with a worker");
         return NULL;
     }
-    atomic_store((_Atomic int64_t *)beat, worker_clock());
+    atomic_store((_Atomic int64_t *)beat, clock_monotonic_ms());
     return beat;
 }
 

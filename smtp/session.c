@@ -9,32 +9,7 @@
 #include "lib/log.h"
 #include "lib/memory.h"
 #include "lib/text.h"
-#include "smtp/challenge.h"
-#include "smtp/dialogue.h"
-#include "smtp/session.h"
-#include "smtp/session_options.h"
-
-#define RELAY_SIZE 400
-
-struct session {
-    struct event_base *base;
-    const struct session_settings *settings;
-    const struct session_events *events;
-    void *context;
-    CURLM *multi;
-    CURL *easy;
-    struct event *curl_timer; /* when libcurl wants to be called */
-    struct event *limit; /* for what is awaited now */
-    struct event *readable; /* once connected */
-    struct event *writable;
-    struct dialogue dialogue;
-    bool moved; /* something was said since the limit was set */
-    bool tcp_connected;
-    bool over; /* connected() or failed() is told */
-    struct session_hooks hooks;
-    char relay[RELAY_SIZE];
-    char problem[CURL_ERROR_SIZE + 2 * FINGERPRINT_SIZE];
-};
+#include "smtp/session_parts.h"
 
 static void
 start_timer(struct event *timer, int64_t milliseconds)
@@ -43,106 +18,6 @@ start_timer(struct event *timer, int64_t milliseconds)
 
     if (evtimer_add(timer, &interval) != 0)
         fatal(EX_OSERR, "a timer cannot be started");
-}
-
-static void
-fail(struct session *session, enum stage stage, const struct reply *reply, const char *words)
-{
-    struct session_failure failure = {.stage = stage, .words = words};
-    char text[CURL_ERROR_SIZE + 100];
-
-    if (reply != NULL && (reply->code >= 400 || reply->code == CHALLENGE)) {
-        failure.code = reply->code;
-        failure.enhanced = reply->enhanced;
-        failure.words = reply->words;
-    } else if (words[0] == '\0') {
-        text_format(text, sizeof(text), "lost connection while %s", stage_name(stage));
-        failure.words = text;
-    }
-    session->over = true;
-    session->events->failed(session->context, &failure);
-}
-
-/* XOAUTH2 says in a challenge why a token is refused; libcurl leaves it at that. */
-static void
-fail_by_challenge(struct session *session, const struct reply *reply)
-{
-    struct reply refusal = *reply;
-
-    challenge_decode(&refusal);
-    fail(session, STAGE_LOGIN, &refusal, "");
-}
-
-/* Where a failure of libcurl's belongs, if its code says so. */
-static enum stage
-failed_stage(const struct session *session, CURLcode code)
-{
-    static const struct {
-        CURLcode code;
-        enum stage stage;
-    } STAGES[] = {
-        {CURLE_COULDNT_RESOLVE_HOST, STAGE_CONNECT},
-        {CURLE_COULDNT_CONNECT, STAGE_CONNECT},
-        {CURLE_LOGIN_DENIED, STAGE_LOGIN},
-        {CURLE_USE_SSL_FAILED, STAGE_TLS},
-        {CURLE_SSL_CONNECT_ERROR, STAGE_TLS},
-        {CURLE_PEER_FAILED_VERIFICATION, STAGE_TLS},
-        {CURLE_SSL_CERTPROBLEM, STAGE_TLS},
-        {CURLE_SSL_CIPHER, STAGE_TLS},
-        {CURLE_SSL_ISSUER_ERROR, STAGE_TLS},
-        {CURLE_SSL_INVALIDCERTSTATUS, STAGE_TLS},
-        {CURLE_SSL_PINNEDPUBKEYNOTMATCH, STAGE_TLS},
-    };
-
-    for (size_t i = 0; i < sizeof(STAGES) / sizeof(STAGES[0]); i++) {
-        if (STAGES[i].code == code)
-            return STAGES[i].stage;
-    }
-    return session->tcp_connected ? session->dialogue.stage : STAGE_CONNECT;
-}
-
-/* What the operating system said when a connection failed; libcurl's words leave that out. */
-static const char *
-connect_words(struct session *session)
-{
-    long code = 0;
-
-    if (curl_easy_getinfo(session->easy, CURLINFO_OS_ERRNO, &code) == CURLE_OK && code != 0)
-        text_format(session->problem, sizeof(session->problem), "connect to %s: %s",
-            session_relay(session), strerror((int)code));
-    return session->problem;
-}
-
-static const char *
-login_words(const struct session *session)
-{
-    return session->settings->tls == TLS_NONE && !session->settings->plaintext_login
-               ? "the relay offers no login that is safe without TLS (see plaintext_login)"
-               : "the relay offers no login that the account may use (see auth)";
-}
-
-/* What there is to say where the server itself said nothing; "": that the connection was lost. */
-static const char *
-failure_words(struct session *session, CURLcode code)
-{
-    if (session->dialogue.broken)
-        return session->dialogue.reader.problem;
-    switch (code) {
-    case CURLE_COULDNT_CONNECT:
-        return connect_words(session);
-    case CURLE_LOGIN_DENIED:
-        return login_words(session);
-    case CURLE_PEER_FAILED_VERIFICATION:
-        return fingerprint_explain(
-            &session->hooks.fingerprint, session->problem, sizeof(session->problem));
-    case CURLE_RECV_ERROR:
-    case CURLE_SEND_ERROR:
-        return ""; /* libcurl: "response reading failed (errno: 115)" */
-    case CURLE_OPERATION_TIMEDOUT:
-        return "the relay did not answer in time";
-    default:
-        return session->problem[0] != '\0' ? session->problem : curl_easy_strerror(code);
-    }
 }
 
 static void
@@ -183,25 +58,19 @@ finish_connecting(struct session *session, CURLcode code)
 {
     const struct reply *reply = dialogue_reply(&session->dialogue);
     curl_socket_t socket = CURL_SOCKET_BAD;
-    enum stage stage;
 
-    if (code == CURLE_LOGIN_DENIED && reply != NULL && reply->code == CHALLENGE) {
-        fail_by_challenge(session, reply);
-        return;
-    }
     if (code != CURLE_OK) {
-        stage = failed_stage(session, code);
-        fail(session, stage, reply, failure_words(session, code));
+        session_fail_by_code(session, code);
         return;
     }
     if (session->settings->user[0] != '\0' && (reply == NULL || reply->code != 235)) {
-        fail(session, STAGE_LOGIN, NULL, "the relay offers no login");
+        session_fail(session, STAGE_LOGIN, NULL, "the relay offers no login");
         return;
     }
     curl_easy_setopt(session->easy, CURLOPT_VERBOSE, 0L);
     if (curl_easy_getinfo(session->easy, CURLINFO_ACTIVESOCKET, &socket) != CURLE_OK ||
         socket == CURL_SOCKET_BAD) {
-        fail(session, session->dialogue.stage, NULL, "");
+        session_fail(session, session->dialogue.stage, NULL, "");
         return;
     }
     session->over = true;
@@ -291,7 +160,7 @@ on_limit(evutil_socket_t descriptor, short what, void *context)
     }
     text_format(
         words, sizeof(words), "the relay did not answer in time while %s", stage_name(stage));
-    fail(session, stage, NULL, words);
+    session_fail(session, stage, NULL, words);
 }
 
 /* libcurl says when it wants to be called. */

@@ -5,16 +5,17 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bsd/string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/service.h"
 #include "lib/text.h"
+#include "smtp/in_hand.h"
 #include "smtp/link.h"
-#include "smtp/mail.h"
+#include "smtp/patience.h"
 #include "smtp/secret.h"
 #include "smtp/token.h"
 #include "smtp/transaction.h"
@@ -38,17 +39,14 @@ static struct {
     struct token token;
     bool connected;
     struct transaction transaction; /* while connected */
-    struct mail_list waiting; /* mails in hand that the session has not got */
-    struct mail_list returned; /* by a session that ended; they go before those */
+    struct in_hand in_hand; /* mails that the session has not got */
     uint64_t given; /* mails that the session got */
     bool stopping;
     bool quitting; /* the session gets no more */
     struct channel *qmgr;
     struct event *tick;
     int64_t moved_at; /* ms, monotonic: when octets last went either way */
-    int64_t opened_ns; /* these three since 1970 */
-    int64_t connected_ns;
-    int64_t reported_ns;
+    struct mail_times times;
 } worker;
 
 static void settle(void);
@@ -57,15 +55,6 @@ bool
 worker_is_this(void)
 {
     return worker.running;
-}
-
-int64_t
-worker_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void
@@ -90,23 +79,10 @@ on_spoken(void *context, const struct job *job, bool by_us, const char *line, si
     tell_line(context, by_us, line, length);
 }
 
-static int64_t
-later(int64_t one, int64_t other)
-{
-    return one > other ? one : other;
-}
-
 static void
 report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply)
 {
-    struct mail_times times = {0};
-
-    times.started = later(later(mail->taken_ns, worker.connected_ns), worker.reported_ns);
-    if (worker.reported_ns < worker.connected_ns)
-        times.connecting = worker.connected_ns - worker.opened_ns;
-    mail_report(mail, recipient, stage, reply, worker.link.relay, &times, worker.qmgr);
-    if (stage != STAGE_UNTRIED)
-        worker.reported_ns = mail_clock();
+    mail_report(mail, recipient, stage, reply, worker.link.relay, &worker.times, worker.qmgr);
 }
 
 static void
@@ -135,7 +111,7 @@ on_finished(void *context, struct job *job)
     }
     mail->again = false;
     mail->returns++;
-    STAILQ_INSERT_TAIL(&worker.returned, mail, next);
+    in_hand_return(&worker.in_hand, mail);
 }
 
 /* A mail whose time is over is qmgr's again: by then somebody else may send it. */
@@ -145,7 +121,7 @@ may_begin(void *context, struct job *job)
     struct mail *mail = job->context;
 
     (void)context;
-    if (mail->begin_until_ns == 0 || worker_clock() < mail->begin_until_ns / 1000000)
+    if (mail->begin_until_ns == 0 || clock_monotonic_ms() < mail->begin_until_ns / 1000000)
         return true;
     log_info("%s: not begun: the lease is about to end", mail->id);
     mail->recalled = true;
@@ -161,12 +137,10 @@ feed(void)
 {
     struct mail *mail;
 
-    STAILQ_CONCAT(&worker.returned, &worker.waiting);
-    STAILQ_CONCAT(&worker.waiting, &worker.returned);
-    while (!worker.quitting && (mail = STAILQ_FIRST(&worker.waiting)) != NULL) {
+    while (!worker.quitting && (mail = in_hand_next(&worker.in_hand)) != NULL) {
         if (!transaction_add(&worker.transaction, &mail->job))
             return;
-        STAILQ_REMOVE_HEAD(&worker.waiting, next);
+        in_hand_passed_on(&worker.in_hand);
         worker.quitting = ++worker.given >= worker.start.settings->mails_per_connection;
         if (worker.quitting)
             transaction_quit(&worker.transaction);
@@ -184,7 +158,7 @@ receive(void)
 
         progress = session_receive(worker.link.session, octets, sizeof(octets), &received);
         if (progress == SESSION_DONE) {
-            worker.moved_at = worker_clock();
+            worker.moved_at = clock_monotonic_ms();
             transaction_receive(&worker.transaction, octets, received);
             /* The socket is empty, which spares the call that would say so. */
             if (received < sizeof(octets) && !session_encrypted(worker.link.session))
@@ -205,7 +179,7 @@ send_output(void)
     while ((octets = transaction_output(&worker.transaction, &length)) != NULL) {
         switch (session_send(worker.link.session, octets, length, &sent)) {
         case SESSION_DONE:
-            worker.moved_at = worker_clock();
+            worker.moved_at = clock_monotonic_ms();
             transaction_sent(&worker.transaction, sent);
             break;
         case SESSION_AGAIN:
@@ -278,8 +252,8 @@ on_connected(void *context)
     capabilities.login = capabilities.login && worker.start.settings->pass_auth;
     worker.connected = true;
     token_taken(&worker.token);
-    worker.connected_ns = mail_clock();
-    worker.moved_at = worker_clock();
+    worker.times.connected_ns = mail_clock();
+    worker.moved_at = clock_monotonic_ms();
     worker.given = 0;
     worker.quitting = false;
     transaction_init(&worker.transaction, &capabilities, &TRANSACTION_EVENTS, NULL);
@@ -298,6 +272,7 @@ on_readable(void *context)
     (void)context;
     receive();
     /* A death in what comes next must not make the relay's answers unheard. */
+    log_release();
     channel_flush(worker.qmgr);
     pump();
 }
@@ -315,7 +290,7 @@ static const struct session_events SESSION_EVENTS = {
 static void
 open_session(void)
 {
-    worker.opened_ns = mail_clock();
+    worker.times.opened_ns = mail_clock();
     if (!token_ask(&worker.token))
         link_open(&worker.link);
 }
@@ -351,7 +326,7 @@ session_is_done(void)
 static bool
 is_idle(void)
 {
-    return STAILQ_EMPTY(&worker.waiting) && STAILQ_EMPTY(&worker.returned) &&
+    return in_hand_is_empty(&worker.in_hand) &&
            (!worker.connected || transaction_jobs(&worker.transaction) == 0);
 }
 
@@ -391,26 +366,11 @@ worker_handle_deliver(struct channel *from, const struct message *message)
     mail = mail_new(&message->deliver, &error);
     if (mail == NULL)
         fatal(EX_PROTOCOL, "%s", error.text);
-    STAILQ_INSERT_TAIL(&worker.waiting, mail, next);
+    in_hand_add(&worker.in_hand, mail);
     if (worker.connected)
         pump();
     else
         settle();
-}
-
-static struct mail *
-find_in_session(uint64_t number)
-{
-    const struct transaction *transaction = &worker.transaction;
-
-    for (size_t i = 0; worker.connected && i < transaction->job_count; i++) {
-        struct mail *mail =
-            transaction->jobs[(transaction->first_job + i) % TRANSACTION_JOBS_MAX]->context;
-
-        if (mail->number == number)
-            return mail;
-    }
-    return NULL;
 }
 
 static void
@@ -427,7 +387,7 @@ void
 worker_handle_recall(struct channel *from, const struct message *message)
 {
     uint64_t number = message->recall.job;
-    struct mail *mail = find_in_session(number);
+    struct mail *mail = worker.connected ? mail_in_session(&worker.transaction, number) : NULL;
 
     (void)from;
     if (worker.ended)
@@ -438,13 +398,11 @@ worker_handle_recall(struct channel *from, const struct message *message)
             mail->recalled = false;
         return;
     }
-    mail = mails_take(&worker.returned, number);
-    if (mail == NULL)
-        mail = mails_take(&worker.waiting, number);
+    mail = in_hand_take(&worker.in_hand, number);
     if (mail != NULL && mail->told == 0)
         return_untried(mail);
     else if (mail != NULL)
-        STAILQ_INSERT_HEAD(&worker.returned, mail, next);
+        in_hand_return(&worker.in_hand, mail);
 }
 
 void
@@ -473,28 +431,12 @@ worker_left(struct channel *channel)
     worker.ended = true;
 }
 
-/* How long to wait for what is awaited, in ms; 0: for ever (RFC 5321, section 4.5.3.2). */
-static int64_t
-time_limit(void)
-{
-    const struct account_settings *settings = worker.start.settings;
-    size_t length;
-    enum stage stage = transaction_stage(&worker.transaction);
-
-    if (stage == STAGE_UNKNOWN)
-        return settings->final_timeout;
-    if (stage == STAGE_CONTENT)
-        return settings->data_timeout;
-    if (stage == STAGE_UNTRIED && transaction_output(&worker.transaction, &length) == NULL)
-        return 0;
-    return settings->command_timeout;
-}
-
 static void
 on_tick(evutil_socket_t descriptor, short what, void *context)
 {
-    int64_t now = worker_clock();
-    int64_t limit = worker.connected ? time_limit() : 0;
+    int64_t now = clock_monotonic_ms();
+    int64_t limit =
+        worker.connected ? patience_with(&worker.transaction, worker.start.settings) : 0;
     struct session_failure failure;
 
     (void)descriptor;
@@ -536,16 +478,18 @@ worker_run(const struct worker_start *start)
 {
     worker.running = true;
     worker.start = *start;
-    STAILQ_INIT(&worker.waiting);
-    STAILQ_INIT(&worker.returned);
+    in_hand_init(&worker.in_hand);
     become_worker();
     worker.qmgr = service_adopt(start->qmgr, ROLE_QMGR, 0);
     service_adopt(start->parent, ROLE_SMTP, 0);
     worker.tick = service_timer(on_tick, NULL);
     service_timer_start(worker.tick, WORKER_BEAT_MS);
     open_session();
-    while (!worker.ended)
+    while (!worker.ended) {
+        log_hold();
         event_base_loop(service_base(), EVLOOP_ONCE);
+        log_release();
+    }
     channel_flush(worker.qmgr);
     while (worker.qmgr != NULL && channel_backlog(worker.qmgr) > 0)
         event_base_loop(service_base(), EVLOOP_ONCE);

@@ -43,7 +43,4 @@ void worker_handle_stop(struct channel *from, const struct message *message);
 void worker_handle_token(struct channel *from, const struct message *message);
 void worker_handle_log(struct channel *from, const struct message *message);
 
-/* CLOCK_MONOTONIC in ms. */
-int64_t worker_clock(void);
-
 #endif
