@@ -43,25 +43,26 @@ def cpu(pids):
         own = _threads_time(pid)
         user, system, children_user, children_system = _times(pid)
         kernel = own * system / (user + system) if user + system else 0
-        name = _name(pid)
-        seconds, in_kernel = result.get(name, (0, 0))
-        result[name] = (seconds + own + children_user + children_system,
+        program = name(pid)
+        seconds, in_kernel = result.get(program, (0, 0))
+        result[program] = (seconds + own + children_user + children_system,
                         in_kernel + kernel + children_system)
     return result
 
 
-def _name(pid):
+def name(pid):
+    """Of the program that PID runs."""
     words = _read(f"/proc/{pid}/cmdline").replace("\0", " ").split()
-    name = os.path.basename(words[0]).rstrip(":") if words else "ended"
-    return name.removeprefix("smailer-")
+    program = os.path.basename(words[0]).rstrip(":") if words else "ended"
+    return program.removeprefix("smailer-")
 
 
 def _memory_files(pid):
     """{inode: octets} of the memory files that the process holds open."""
     found = {}
     try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            path = f"/proc/{pid}/fd/{name}"
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            path = f"/proc/{pid}/fd/{number}"
             if os.readlink(path).startswith("/memfd:"):
                 status = os.stat(path)
                 found[status.st_ino] = status.st_blocks * 512

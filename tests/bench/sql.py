@@ -82,13 +82,10 @@ def _deliver(bench, server, table, mails, hosts):
             table.database.sql(f"ANALYZE {table.name}")
             before, began = _server_cpu(server), time.monotonic()
             system.start()
-            profile = bench.profile()
             while _waiting(table):
                 time.sleep(0.1)
             seconds = time.monotonic() - began
             ours, theirs = system.cpu(), _server_cpu(server) - before
-            if profile:
-                profile.wait()
         finally:
             system.end()
     per_mail = 1000 / mails
