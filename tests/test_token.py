@@ -217,6 +217,7 @@ def test_a_command_that_hangs_delays_nobody_else(smailer, make_relay, command):
     wait_for(lambda: command.runs, 10, "the command")
     instance.base.drop_many(50, "other", sender=BAR)
     other.wait(50)
+    instance.wait_for_count(instance.base, "sent", 50)
     assert len(instance.base.files("")) == 50
     assert instance.stop() == 0
 
