@@ -191,6 +191,7 @@ handle_parse(struct channel *from, const struct message *message)
     static struct judgement judgement;
     const struct message_parse *parse = &message->parse;
 
+    service_worked(); /* that it began well is true, and known, also where this file is its end */
     limit_time();
     mark_set(at_work.mark, parse->job);
     (parse->mqueue > 0 ? judge_job : judge_file)(parse, &judgement);
@@ -208,7 +209,6 @@ handle_parse(struct channel *from, const struct message *message)
     if (judgement.encoded >= 0)
         close(judgement.encoded);
     owe_room(from);
-    service_worked();
 }
 
 static void

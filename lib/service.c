@@ -445,6 +445,7 @@ service_worked(void)
         return;
     process.worked = true;
     service_send(process.master, &(struct message){.type = MESSAGE_WORKED});
+    channel_flush(process.master);
 }
 
 void

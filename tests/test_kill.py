@@ -191,6 +191,7 @@ def test_the_mail_that_a_cleanup_was_at_is_blamed(smailer, make_relay):
     assert re.search(rf"{struck[0]}: moved to drop/{names[9]}", instance.log("qmgr"))
 
 
+@pytest.mark.one_identity
 def test_a_stopped_worker_is_replaced(smailer, make_relay):
     """Its own time limits do not always hold: the parent ends what does not answer."""
     relay = make_relay(delay=0.2)

@@ -55,6 +55,7 @@ def test_a_directory(smailer, relay, victim):
         record = base.record("defer", name)
         is_struck_out(record)
         assert re.search(r"^attempts: 1$", record, re.M), record
+    assert not instance.log_lines("less and less often", "master")  # it was not at its start
     assert len(relay.mails) == 20 and all(not mail.text.count("POISON") for mail in relay.mails)
 
 
