@@ -23,8 +23,9 @@ CONNECTIONS = 4
 ROOM = 4  # mails in a worker's hand where the relay knows PIPELINING
 # What can be at the relay, or taken by it and not moved yet, when a program dies.
 IN_HAND = CONNECTIONS * ROOM
-# The relay may still be heard for so long (s) after the death that cuts its client off.
-ECHO = 1.0
+# The relay may still be heard for so long (s) after the death that cuts its client off: on a busy
+# machine it reads late what was sent before, and what dies with somebody dies later.
+ECHO = 3.0
 SETTLE_LIMIT = 60
 LOOK_MOST = 5
 
