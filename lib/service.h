@@ -78,8 +78,8 @@ void service_dismiss(struct channel *peer);
  * NULL channel (the peer is not there now) takes it silently. */
 void service_send(struct channel *channel, const struct message *message);
 
-/* Tells master, the first time and at once, that a job was done; or begun, where it may be the end of
- * this program. */
+/* Tells master, the first time and at once, that a job was done; or begun, where it may be the end
+ * of this program. */
 void service_worked(void);
 /* Nothing is in hand any more; INHERITANCE (or -1) stays the caller's. */
 void service_drained(int inheritance);
