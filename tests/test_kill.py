@@ -188,7 +188,7 @@ def test_the_mail_that_a_cleanup_was_at_is_blamed(smailer, make_relay):
     instance.wait_for_count(base, "sent", len(names) - 1, 30)
     struck = re.findall(r"_(\w+): stays, 1 strike", instance.log("qmgr"))
     assert len(struck) == 1 and "2 strikes" not in instance.log("qmgr")
-    assert re.search(rf"{struck[0]}: moved to drop/{names[9]}", instance.log("qmgr"))
+    assert instance.wait_for_log(rf"{struck[0]}: moved to drop/{names[9]}", "qmgr")
 
 
 @pytest.mark.one_identity
