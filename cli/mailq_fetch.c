@@ -91,19 +91,6 @@ mailq_fetch(struct mailq_lists *lists, const struct sendmail_options *options)
     return status;
 }
 
-bool
-mailq_lists_have(const struct mailq_lists *lists, const char *directory, const char *name)
-{
-    for (size_t i = 0; i < lists->count; i++) {
-        const struct mailq_list *list = lists->lists[i];
-
-        for (size_t job = 0; job < list->count && strcmp(list->directory, directory) == 0; job++)
-            if (strcmp(list->jobs[job]->name, name) == 0)
-                return true;
-    }
-    return false;
-}
-
 void
 mailq_lists_free(struct mailq_lists *lists)
 {

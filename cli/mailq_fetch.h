@@ -17,9 +17,6 @@ struct mailq_lists {
  * with, after saying why; mailq_lists_free is due in any case. */
 int mailq_fetch(struct mailq_lists *lists, const struct sendmail_options *options);
 
-/* True where the queue in DIRECTORY has a job of that NAME. */
-bool mailq_lists_have(const struct mailq_lists *lists, const char *directory, const char *name);
-
 void mailq_lists_free(struct mailq_lists *lists);
 
 #endif

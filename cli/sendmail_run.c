@@ -14,6 +14,8 @@
 
 /* What is shown of a run, where a line depends on those before. */
 struct showing {
+    const struct mailq_list *list; /* the jobs, in their order */
+    size_t shown; /* how many of them are begun */
     char host[300]; /* that the last connection was made to */
     char recipients[2000]; /* who got the mail, not shown yet; "" for none */
     char words[1001]; /* and what the server said */
@@ -79,6 +81,29 @@ show_event(struct showing *showing, const char *line)
     show_text("", line);
 }
 
+/* The beginning of the next job; those that others have are only named. False where that was one.
+ */
+static bool
+show_job(struct showing *showing)
+{
+    const struct mailq_list *list = showing->list;
+    const struct mailq_job *job = list->jobs[showing->shown++];
+
+    printf("\nRunning %s/%s (sequence %zu of %zu)\n", list->directory, job->name + 2,
+        showing->shown, list->count);
+    if (job->locked)
+        printf("%s: locked\n", job->name + 2);
+    fflush(stdout);
+    return !job->locked;
+}
+
+static void
+show_next_job(struct showing *showing)
+{
+    while (showing->shown < showing->list->count && !show_job(showing))
+        continue;
+}
+
 /* A line of the dialogue as sendmail shows it: what the server says as it is. */
 static bool
 show_line(void *context, const struct message *message)
@@ -93,7 +118,9 @@ show_line(void *context, const struct message *message)
         return true;
     }
     show_sent(context);
-    if (is_said)
+    if (line[0] == '\0')
+        show_next_job(context);
+    else if (is_said)
         show_said(context, line + 3);
     else if (is_heard)
         show_text("", line + 3);
@@ -111,29 +138,25 @@ struct names {
     size_t used;
 };
 
-/* Tries the jobs NAMES, all where it is NULL. */
+/* Tries the jobs NAMES, all where it is NULL; SHOWING what happens, or NULL. */
 static int
-ask_run(const struct sendmail_options *options, const struct names *names)
+ask_run(const struct sendmail_options *options, const struct names *names, struct showing *showing)
 {
     static const struct conversation_handler HANDLERS[] = {{MESSAGE_DIALOGUE, show_line}};
-    struct showing showing = {.host = ""};
     const struct conversation conversation = {
-        .handlers = HANDLERS, .handler_count = 1, .context = &showing};
-    int status;
+        .handlers = HANDLERS, .handler_count = showing != NULL, .context = showing};
     const char *directory = sendmail_directory(options);
     struct message question = {.type = MESSAGE_ASK_RUN};
 
     if (directory == NULL)
         return EX_CONFIG;
     question.ask_run.directory = directory;
-    question.ask_run.verbose = options->verbose;
+    question.ask_run.verbose = showing != NULL;
     if (names != NULL) {
         question.ask_run.selected = 1;
         question.ask_run.names = (struct bytes){names->text, names->used};
     }
-    status = sendmail_ask(options, &conversation, &question);
-    show_sent(&showing);
-    return status;
+    return sendmail_ask(options, &conversation, &question);
 }
 
 /* A run with a worse end than the others is what is told of. */
@@ -143,9 +166,10 @@ worse(int left, int right)
     return left > right ? left : right;
 }
 
-/* Tries what was selected of LIST, in as many runs as it takes. */
+/* Tries what is in LIST, in as many runs as it takes. */
 static int
-run_list(const struct sendmail_options *options, const struct mailq_list *list)
+run_list(
+    const struct sendmail_options *options, const struct mailq_list *list, struct showing *showing)
 {
     struct names *names = memory_new(1, sizeof(*names));
     int status = EX_OK;
@@ -153,15 +177,17 @@ run_list(const struct sendmail_options *options, const struct mailq_list *list)
     for (size_t i = 0; i < list->count; i++) {
         size_t size = strlen(list->jobs[i]->name) + 1;
 
+        if (showing != NULL && list->jobs[i]->locked)
+            continue;
         if (names->used + size > NAMES_MAX) {
-            status = worse(status, ask_run(options, names));
+            status = worse(status, ask_run(options, names, showing));
             names->used = 0;
         }
         memcpy(names->text + names->used, list->jobs[i]->name, size);
         names->used += size;
     }
     if (names->used > 0)
-        status = worse(status, ask_run(options, names));
+        status = worse(status, ask_run(options, names, showing));
     free(names);
     return status;
 }
@@ -173,31 +199,20 @@ run_selected(const struct sendmail_options *options)
     int status = mailq_fetch(&lists, options);
 
     for (size_t i = 0; i < lists.count && status == EX_OK; i++)
-        status = run_list(options, lists.lists[i]);
+        status = run_list(options, lists.lists[i], NULL);
     mailq_lists_free(&lists);
     return status;
 }
 
-/* One job after the other, for somebody who watches. */
+/* The same for somebody who watches. */
 static int
-show_job(const struct sendmail_options *options, const struct mailq_list *list, size_t number)
+show_list(const struct sendmail_options *options, const struct mailq_list *list)
 {
-    const struct mailq_job *job = list->jobs[number];
-    struct names *names;
-    int status;
+    struct showing showing = {.list = list};
+    int status = run_list(options, list, &showing);
 
-    printf("\nRunning %s/%s (sequence %zu of %zu)\n", list->directory, job->name + 2, number + 1,
-        list->count);
-    if (job->locked) {
-        printf("%s: locked\n", job->name + 2);
-        return EX_OK;
-    }
-    fflush(stdout);
-    names = memory_new(1, sizeof(*names));
-    names->used = strlen(job->name) + 1;
-    memcpy(names->text, job->name, names->used);
-    status = ask_run(options, names);
-    free(names);
+    show_sent(&showing);
+    show_next_job(&showing);
     return status;
 }
 
@@ -219,62 +234,23 @@ leave_out_young(const struct sendmail_options *options, struct mailq_list *list)
     list->count = kept;
 }
 
-/* Leaves the jobs of LIST that BEFORE has. */
-static void
-leave_out_seen(struct mailq_list *list, const struct mailq_lists *before)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < list->count; i++) {
-        struct mailq_job *job = list->jobs[i];
-
-        if (mailq_lists_have(before, list->directory, job->name))
-            mailq_job_free(job);
-        else
-            list->jobs[kept++] = job;
-    }
-    list->count = kept;
-}
-
-/* Shows the jobs of LISTS but those of BEFORE. */
-static int
-show_lists(const struct sendmail_options *options, const struct mailq_lists *lists,
-    const struct mailq_lists *before)
-{
-    int status = EX_OK;
-
-    for (size_t i = 0; i < lists->count; i++) {
-        struct mailq_list *list = lists->lists[i];
-
-        leave_out_young(options, list);
-        leave_out_seen(list, before);
-        mailq_list_sort(list, options->order);
-        if (list->count == 0 && before->count == 0)
-            putchar('\n');
-        for (size_t job = 0; job < list->count; job++)
-            status = worse(status, show_job(options, list, job));
-    }
-    return status;
-}
-
-/* Whoever is told of a mail that failed is told in the same run. */
 static int
 run_shown(const struct sendmail_options *options)
 {
-    const struct mailq_lists nothing = {.count = 0};
     struct mailq_lists lists;
-    struct mailq_lists notices;
     int status = mailq_fetch(&lists, options);
 
-    if (status == EX_OK)
-        status = show_lists(options, &lists, &nothing);
+    bool is_fetched = status == EX_OK;
+
+    for (size_t i = 0; i < lists.count && is_fetched; i++) {
+        leave_out_young(options, lists.lists[i]);
+        mailq_list_sort(lists.lists[i], options->order);
+        if (lists.lists[i]->count == 0)
+            putchar('\n');
+        status = worse(status, show_list(options, lists.lists[i]));
+    }
     if (status == EX_OK && lists.irregular)
         status = EX_SOFTWARE;
-    if (status == EX_NOUSER && options->selection.count == 0) {
-        if (mailq_fetch(&notices, options) == EX_OK)
-            show_lists(options, &notices, &lists);
-        mailq_lists_free(&notices);
-    }
     mailq_lists_free(&lists);
     return status;
 }
@@ -304,5 +280,5 @@ sendmail_run(const struct sendmail_options *options)
         return output_end(run_shown(options));
     if (!options->foreground && !sendmail_detach(&status))
         return status;
-    return options->selection.count > 0 ? run_selected(options) : ask_run(options, NULL);
+    return options->selection.count > 0 ? run_selected(options) : ask_run(options, NULL, NULL);
 }

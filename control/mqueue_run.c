@@ -1,4 +1,6 @@
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include <bsd/string.h>
@@ -9,8 +11,10 @@
 #include "lib/service.h"
 #include "lib/text.h"
 
-/* How long a connection may take to say goodbye. */
+/* How long the connections of a run that is shown may take to say goodbye. */
 #define FAREWELL_MS 2000
+
+#define NAME_SIZE 256
 
 struct mqueue_run {
     struct request request;
@@ -19,9 +23,11 @@ struct mqueue_run {
     bool selected;
     char *names;
     size_t names_size;
-    bool verbose;
-    uint32_t open; /* connections that are shown, and not at their end */
-    bool over;
+    bool verbose; /* one after the other, shown */
+    size_t at; /* where in them the one is that comes next */
+    char name[NAME_SIZE]; /* the one at work */
+    char notice[NAME_SIZE]; /* that came of it; "": none */
+    bool over; /* only the farewells are awaited */
     int status; /* the largest of its mails */
     char problem[256];
 };
@@ -31,20 +37,56 @@ static void
 ask(struct mqueue_run *run)
 {
     const struct queue_settings *queue = base_find(run->queue);
+    struct bytes names = {run->names, run->names_size};
     char sid[512];
 
-    if (run->verbose)
-        service_send(service_peer(ROLE_QMGR, 0),
-            &(struct message){MESSAGE_SHOW_RUN, .show_run = {run->request.number}});
+    if (run->selected && run->verbose)
+        names = (struct bytes){run->name, strlen(run->name) + 1};
     if (run->selected)
         service_send(service_peer(ROLE_PICKUP, 0),
-            &(struct message){MESSAGE_RUN_ONLY,
-                .run_only = {run->request.number, {run->names, run->names_size}}});
+            &(struct message){MESSAGE_RUN_ONLY, .run_only = {run->request.number, names}});
     text_format(sid, sizeof(sid), "%s/%s", queue->section, queue->sid);
     sid[255] = '\0';
     service_send(service_peer(ROLE_PICKUP, 0),
         &(struct message){MESSAGE_RUN,
             .run = {.run = run->request.number, .force = 1, .sid = sid, .sender = ""}});
+}
+
+static void
+show(const struct mqueue_run *run, enum show_step step)
+{
+    service_send(service_peer(ROLE_QMGR, 0),
+        &(struct message){MESSAGE_SHOW_RUN, .show_run = {run->request.number, step}});
+}
+
+/* The next of a run that is shown: first what came of the last one; an empty line to who watches is
+ * the beginning of each that was asked for. False where that was all. */
+static bool
+begin_next(struct mqueue_run *run)
+{
+    if (run->notice[0] != '\0') {
+        strlcpy(run->name, run->notice, sizeof(run->name));
+        run->notice[0] = '\0';
+    } else if (run->at < run->names_size) {
+        strlcpy(run->name, run->names + run->at, sizeof(run->name));
+        run->at += strlen(run->names + run->at) + 1;
+        request_tell(&run->request, &(struct message){MESSAGE_DIALOGUE, .dialogue = {.line = ""}});
+    } else {
+        return false;
+    }
+    run->queue = mqueue_next(run->directory, MQUEUE_NONE);
+    ask(run);
+    return true;
+}
+
+/* Whoever watches sees the connections' ends, too. A farewell that never comes is not waited for.
+ */
+static void
+take_leave(struct mqueue_run *run)
+{
+    run->over = true;
+    show(run, SHOW_END);
+    service_timer_start(run->request.timer, FAREWELL_MS);
 }
 
 static void
@@ -69,7 +111,12 @@ begin(struct request *request, const struct message *message)
     run->names_size = asked->names.size;
     if (asked->names.size > 0)
         memcpy(run->names, asked->names.data, asked->names.size);
-    ask(run);
+    if (run->verbose)
+        show(run, SHOW_BEGIN);
+    if (!run->verbose || !run->selected)
+        ask(run);
+    else if (!begin_next(run))
+        take_leave(run);
 }
 
 static void
@@ -79,6 +126,8 @@ cancel(struct request *request)
 
     service_send(service_peer(ROLE_PICKUP, 0),
         &(struct message){MESSAGE_RUN_CANCEL, .run_cancel = {.run = request->number}});
+    if (run->verbose)
+        show(run, SHOW_END);
     free(run->names);
     run->names = NULL;
 }
@@ -93,7 +142,6 @@ end(struct mqueue_run *run)
         &run->request, run->problem[0] != '\0' ? EX_OSFILE : run->status, "%s", run->problem);
 }
 
-/* A farewell that never comes is not waited for. */
 static void
 on_time(struct request *request)
 {
@@ -111,21 +159,20 @@ const struct request_kind MQUEUE_RUN_KIND = {
     .timed = on_time,
 };
 
-/* Whoever watches sees the connections' ends, too. */
+/* qmgr has told everything so far. */
 static void
-end_when_quiet(struct mqueue_run *run)
+pass_fence(struct mqueue_run *run)
 {
-    run->over = true;
-    if (run->open == 0)
+    if (run->over)
         end(run);
-    else
-        service_timer_start(run->request.timer, FAREWELL_MS);
+    else if (!begin_next(run))
+        take_leave(run);
 }
 
 bool
 mqueue_run_spoken(const struct message *message)
 {
-    static const char BEGIN[] = "... Connecting to ";
+    static const char NOTICE[] = "N: ";
     const struct message_dialogue *said = &message->dialogue;
     struct mqueue_run *run = said->job <= UINT32_MAX ? (struct mqueue_run *)request_find(
                                                            (uint32_t)said->job, &MQUEUE_RUN_KIND)
@@ -133,12 +180,12 @@ mqueue_run_spoken(const struct message *message)
 
     if (run == NULL)
         return false;
-    if (said->line[0] != '\0')
+    if (said->line[0] == '\0')
+        pass_fence(run);
+    else if (strncmp(said->line, NOTICE, strlen(NOTICE)) == 0)
+        strlcpy(run->notice, said->line + strlen(NOTICE), sizeof(run->notice));
+    else
         request_tell(&run->request, message);
-    if (strstr(said->line, BEGIN) != NULL && said->line[1] != ':')
-        run->open++;
-    else if (said->line[0] == '\0' && run->open > 0 && --run->open == 0 && run->over)
-        end(run);
     return true;
 }
 
@@ -157,9 +204,11 @@ mqueue_run_progressed(const struct message *message)
     if (progress->problem[0] != '\0')
         strlcpy(run->problem, progress->problem, sizeof(run->problem));
     run->queue = mqueue_next(run->directory, run->queue);
-    if (run->queue == MQUEUE_NONE)
-        end_when_quiet(run);
-    else
+    if (run->queue != MQUEUE_NONE)
         ask(run);
+    else if (run->verbose)
+        show(run, SHOW_FENCE);
+    else
+        end(run);
     return true;
 }

@@ -29,6 +29,20 @@ enum message_type {
 #define RELAY_TELLS_SUCCESS 1U /* it offers DSN (RFC 3461) */
 #define RELAY_TELLS_TIME 2U /* it offers DELIVERBY (RFC 2852) */
 
+/* What a worker is for. The last two tell their dialogue. */
+enum worker_kind {
+    WORKER_PLAIN,
+    WORKER_TRIAL, /* a single mail that is a test */
+    WORKER_SHOWN /* the mails of a run that somebody watches: step by step, as sendmail speaks */
+};
+
+/* How a run is shown. */
+enum show_step {
+    SHOW_BEGIN, /* its mails are from now on */
+    SHOW_FENCE, /* an empty line says that everything so far was told */
+    SHOW_END /* the same once its connections are closed, too */
+};
+
 /* How a mail left qmgr's hands. */
 enum job_end {
     JOB_SENT,

@@ -48,6 +48,7 @@ accounts_open(void)
         TAILQ_INSERT_TAIL(&all.turns, account, in_turns);
         TAILQ_INIT(&account->ring);
         TAILQ_INIT(&account->suspects);
+        TAILQ_INIT(&account->shown);
         TAILQ_INIT(&account->workers);
     }
 }
@@ -117,6 +118,10 @@ account_queue(struct account *account, struct job *job, bool first)
 
     job->phase = PHASE_QUEUED;
     account->queued++;
+    if (job->shown) {
+        TAILQ_INSERT_TAIL(&account->shown, job, next);
+        return;
+    }
     if (job->strikes > 0 || lane == NULL) {
         TAILQ_INSERT_TAIL(&account->suspects, job, next);
         return;
@@ -154,16 +159,28 @@ account_take(struct account *account)
     return job;
 }
 
-struct job *
-account_take_suspect(struct account *account)
+static struct job *
+take_first(struct account *account, struct job_list *jobs)
 {
-    struct job *job = TAILQ_FIRST(&account->suspects);
+    struct job *job = TAILQ_FIRST(jobs);
 
     if (job == NULL)
         return NULL;
-    TAILQ_REMOVE(&account->suspects, job, next);
+    TAILQ_REMOVE(jobs, job, next);
     account->queued--;
     return job;
+}
+
+struct job *
+account_take_suspect(struct account *account)
+{
+    return take_first(account, &account->suspects);
+}
+
+struct job *
+account_take_shown(struct account *account)
+{
+    return take_first(account, &account->shown);
 }
 
 uint32_t

@@ -21,6 +21,7 @@ struct account {
     const struct account_settings *settings;
     TAILQ_HEAD(, lane) ring; /* lanes with jobs; the first is the next to be served */
     struct job_list suspects; /* jobs with strikes: each goes alone */
+    struct job_list shown; /* jobs of a run that is watched */
     uint32_t queued;
     uint32_t in_hand; /* with workers */
     TAILQ_HEAD(, worker) workers;
@@ -61,8 +62,9 @@ void account_queue(struct account *account, struct job *job, bool first);
 /* Takes the next job, lane by lane; NULL where there is none. */
 struct job *account_take(struct account *account);
 
-/* The same for a job with strikes. */
+/* The same for a job with strikes, and for one that is shown. */
 struct job *account_take_suspect(struct account *account);
+struct job *account_take_shown(struct account *account);
 
 /* How many mails may begin now, by its quotas: UINT32_MAX for any number. */
 uint32_t account_room(struct account *account);

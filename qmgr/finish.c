@@ -17,6 +17,7 @@
 #include "qmgr/opening.h"
 #include "qmgr/recorder.h"
 #include "qmgr/schedule.h"
+#include "qmgr/show.h"
 #include "qmgr/submission.h"
 
 #define SWEEP_LEAST_MS 1000
@@ -254,6 +255,7 @@ end_done(struct job *job, const struct commit *commit)
         mail_log_place(job, commit);
     if (commit->job != NULL) {
         mqueue_log_notice(commit);
+        show_notice(job, commit->job->notice_id);
         job->taken = commit->job->taken;
     }
     base_note_problem(job->base, "");

@@ -75,6 +75,7 @@ struct job {
     struct worker *worker;
     struct commit *commit; /* in PHASE_COMMITTING */
     uint32_t stuck; /* how often its own file could not be moved */
+    bool shown; /* to who watches the run */
     struct quota_moment begun; /* when a worker got it */
     bool recalled; /* asked back from its worker */
     int64_t begin_until; /* ms, monotonic: its worker gives it back then, untried; 0: never */

@@ -205,6 +205,8 @@ shorten_suspects(struct account *account)
 {
     while (!TAILQ_EMPTY(&account->suspects) && account_left(account) == 0)
         parking_park(account_take_suspect(account), true);
+    while (!TAILQ_EMPTY(&account->shown) && account_left(account) == 0)
+        parking_park(account_take_shown(account), true);
 }
 
 void

@@ -99,17 +99,16 @@ static void
 enqueue(struct account *account, struct job *job)
 {
     job->lane = base_lane(job->base, account);
-    if (show_takes(account, job))
-        return;
-    if (is_hopeless(account)) {
-        defer_with_probe(account, job);
-        return;
-    }
     if (parking_holds(account)) {
         parking_park(job, true);
         return;
     }
-    if (job->strikes == 0 && parking_is_full(job->lane)) {
+    job->shown = show_wants(job);
+    if (!job->shown && is_hopeless(account)) {
+        defer_with_probe(account, job);
+        return;
+    }
+    if (!job->shown && job->strikes == 0 && parking_is_full(job->lane)) {
         parking_park(job, false);
         return;
     }
@@ -221,7 +220,7 @@ schedule_refused(struct account *account)
     uint32_t up = 0;
 
     TAILQ_FOREACH(worker, &account->workers, in_account)
-    up += worker->state != WORKER_STOPPING && !worker->verbose;
+    up += worker->state != WORKER_STOPPING && worker->kind == WORKER_PLAIN;
     if (up == 0)
         return false;
     if (concurrency_note_refusal(&account->concurrency, up, clock_monotonic_ms()))
@@ -295,7 +294,7 @@ start_workers(struct account *account)
                 worker_stop(spare);
             return;
         }
-        if (worker_start(account, false) == NULL) {
+        if (worker_start(account, WORKER_PLAIN) == NULL) {
             want_connection(account);
             return;
         }
@@ -331,6 +330,22 @@ serve_next(struct account *account, struct worker *worker, struct job *(*next)(s
     else
         worker_deliver(worker, job, begun);
     return job != NULL;
+}
+
+/* A run that is watched has one connection, which is made for its first job. */
+static void
+serve_shown(struct account *account)
+{
+    struct worker *worker = show_worker(account);
+
+    if (TAILQ_EMPTY(&account->shown))
+        return;
+    if (worker == NULL && (worker = show_connect(account)) == NULL)
+        want_connection(account);
+    else if (worker->state == WORKER_UP && worker->in_hand == 0 && account_room(account) > 0) {
+        show_deliver(worker);
+        serve_next(account, worker, account_take_shown);
+    }
 }
 
 static bool
@@ -375,10 +390,11 @@ serve(struct account *account)
 {
     uint32_t most = account_is_fast(account) ? UINT32_MAX : 0;
 
+    serve_shown(account);
     serve_suspects(account);
     while (serve_worker(account, most))
         continue;
-    if (account->queued > 0)
+    if (!TAILQ_EMPTY(&account->ring) || !TAILQ_EMPTY(&account->suspects))
         start_workers(account);
     while (account->queued > count_connecting(account) && serve_worker(account, UINT32_MAX))
         continue;
@@ -410,7 +426,8 @@ release(struct account *account)
 {
     struct job *job;
 
-    while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL)
+    while ((job = account_take(account)) != NULL || (job = account_take_suspect(account)) != NULL ||
+           (job = account_take_shown(account)) != NULL)
         finish_untouched(job, JOB_AGAIN, 0);
 }
 

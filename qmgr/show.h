@@ -1,6 +1,6 @@
 /*
- * A run that somebody watches (sendmail -q -v): each of its mails goes over a connection of its
- * own, and what is said there is told to control, as the lines of a dialogue.
+ * A run that somebody watches (sendmail -q -v): its mails go one by one over a connection that is
+ * kept for them, and what is said there is told to control, as the lines of a dialogue.
  */
 #ifndef SMAILER_QMGR_SHOW_H
 #define SMAILER_QMGR_SHOW_H
@@ -13,18 +13,35 @@
 #include "qmgr/job.h"
 #include "qmgr/worker.h"
 
-/* From now on the run of that number is shown. */
+/* The run of that number is shown, or was. */
 void show_handle(struct channel *from, const struct message *message);
 
-/* True where JOB, which is ready to be sent, is of that run, and was given to a worker. */
-bool show_takes(struct account *account, struct job *job);
+/* True where JOB, which is ready to be sent, is of that run, or is a notice that came of one. */
+bool show_wants(const struct job *job);
 
-/* What became of one recipient, or of all of a JOB that never came to a connection. */
+/* ACCOUNT's worker for such jobs; NULL where there is none. */
+struct worker *show_worker(const struct account *account);
+
+/* Starts it, and says so of the first job; NULL where that is not possible now. */
+struct worker *show_connect(struct account *account);
+
+/* WORKER, whose hands are empty, is to get a job. */
+void show_deliver(struct worker *worker);
+
+/* WORKER tells LINE of its dialogue: what has to be said before it is. */
+void show_spoken(struct worker *worker, const char *line);
+
+/* What became of one recipient. */
 void show_result(
     const struct worker *worker, const struct job *job, const struct message_result *result);
-void show_failure(const struct job *job, const struct attempt *attempt);
 
-/* WORKER, which showed its dialogue, is gone. */
-void show_end(const struct worker *worker);
+/* WORKER never came to a connection, or lost it. */
+void show_link_failed(struct worker *worker, const struct attempt *attempt);
+
+/* It is gone; DIED is what that means where it told nothing. */
+void show_closed(struct worker *worker, const struct attempt *died);
+
+/* JOB was recorded, and a notice became the job ID ("": none did). */
+void show_notice(const struct job *job, const char *id);
 
 #endif

@@ -6,7 +6,6 @@
 #include "qmgr/account.h"
 #include "qmgr/intake.h"
 #include "qmgr/schedule.h"
-#include "qmgr/show.h"
 #include "qmgr/trial.h"
 
 static void
@@ -28,12 +27,6 @@ trial_end(struct job *job, const struct attempt *attempt)
     struct enhanced_code enhanced = {0};
     struct decision decision;
 
-    if (job->base != NULL) {
-        show_failure(job, attempt);
-        job->worker = NULL;
-        finish_attempt(job, attempt);
-        return;
-    }
     enhanced_parse(attempt->enhanced, strlen(attempt->enhanced), &enhanced);
     decision = outcome_decide(attempt->stage, attempt->code, enhanced);
     tell(job, decision.outcome, attempt);
@@ -67,7 +60,7 @@ begin(struct job *job)
         refuse(job, OUTCOME_DEFERRED, reason);
         return;
     }
-    worker = worker_start(account, true);
+    worker = worker_start(account, WORKER_TRIAL);
     if (worker == NULL) {
         refuse(job, OUTCOME_DEFERRED, "smailer-smtp is not there at the moment");
         return;

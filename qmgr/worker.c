@@ -33,12 +33,12 @@
 #define QUICK_MS 250
 
 static struct worker *
-add(struct account *account, bool verbose, uint32_t place)
+add(struct account *account, enum worker_kind kind, uint32_t place)
 {
     struct worker *worker = memory_new(1, sizeof(*worker));
 
     worker->account = account;
-    worker->verbose = verbose;
+    worker->kind = kind;
     worker->place = place;
     worker->started_at = clock_monotonic_ms();
     TAILQ_INIT(&worker->jobs);
@@ -49,7 +49,7 @@ add(struct account *account, bool verbose, uint32_t place)
 }
 
 struct worker *
-worker_start(struct account *account, bool verbose)
+worker_start(struct account *account, enum worker_kind kind)
 {
     struct channel *smtp = service_peer(ROLE_SMTP, 0);
     struct worker *worker;
@@ -60,20 +60,20 @@ worker_start(struct account *account, bool verbose)
     if (smtp == NULL)
         return NULL;
     place = share_take_connection(account);
-    if (place == SHARE_NONE && !verbose)
+    if (place == SHARE_NONE && kind != WORKER_TRIAL)
         return NULL;
     if (!channel_pair(ends, &error)) {
         log_error("start a worker: %s", error.text);
         share_release_connection(account, place);
         return NULL;
     }
-    worker = add(account, verbose, place);
+    worker = add(account, kind, place);
     worker->channel = service_adopt(ends[0], ROLE_WORKER, worker->number);
     channel_set_context(worker->channel, worker);
     service_send(smtp, &(struct message){.type = MESSAGE_WORKER_START,
                            .worker_start = {.worker = worker->number,
                                .account = account->number,
-                               .verbose = verbose,
+                               .kind = kind,
                                .channel = ends[1]}});
     close(ends[1]);
     return worker;
@@ -173,7 +173,7 @@ worker_handle_link_up(struct channel *from, const struct message *message)
             worker->relay);
     }
     health_note_success(&worker->account->health);
-    if (worker->verbose)
+    if (worker->kind == WORKER_TRIAL)
         trial_link_up(worker);
     schedule_soon();
 }
@@ -219,8 +219,10 @@ worker_handle_link_failed(struct channel *from, const struct message *message)
     worker->state = WORKER_STOPPING;
     while (!TAILQ_EMPTY(&worker->jobs))
         give_back(TAILQ_FIRST(&worker->jobs), &attempt);
-    if (worker->verbose)
+    if (worker->kind == WORKER_TRIAL)
         trial_link_failed(worker, &attempt);
+    else if (worker->kind == WORKER_SHOWN)
+        show_link_failed(worker, &attempt);
     else if (was_up)
         schedule_refused(worker->account);
     else
@@ -327,9 +329,10 @@ worker_handle_result(struct channel *from, const struct message *message)
 void
 worker_handle_dialogue(struct channel *from, const struct message *message)
 {
-    const struct worker *worker = channel_context(from);
+    struct worker *worker = channel_context(from);
     struct message line = *message;
 
+    show_spoken(worker, line.dialogue.line);
     line.dialogue.job = worker->trial_number;
     service_send(service_peer(ROLE_CONTROL, 0), &line);
 }
@@ -363,12 +366,12 @@ worker_settle(struct worker *worker)
     if (worker->channel != NULL || !worker->gone)
         return;
     settle_jobs(worker);
-    if (worker->verbose) {
+    if (worker->kind == WORKER_TRIAL)
         trial_link_failed(worker, &DIED);
-        show_end(worker);
-    } else if (worker->lost && ++worker->account->lost >= LOST_MOST) {
+    else if (worker->kind == WORKER_SHOWN)
+        show_closed(worker, &DIED);
+    else if (worker->lost && ++worker->account->lost >= LOST_MOST)
         schedule_connection_failed(worker->account, &DIED);
-    }
     share_release_connection(worker->account, worker->place);
     if (worker->yields)
         worker->account->share.yields_until = clock_monotonic_ms() + YIELD_MS;

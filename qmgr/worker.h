@@ -35,6 +35,9 @@ struct worker {
     struct job_list jobs;
     struct job *trial; /* what it was started to try, until it is connected */
     uint64_t trial_number; /* whose dialogue it tells */
+    bool served; /* a run that is shown has sent over it */
+    bool
+        reused; /* it is shown that a mail goes over a connection that was there, once that is so */
     bool alone; /* it has a job with strikes, and takes no other meanwhile */
     bool was_up;
     bool gone; /* smtp said that it ended */
@@ -42,7 +45,7 @@ struct worker {
     bool told; /* what its connection came to */
     bool lost; /* it ended before it could */
     bool yields; /* it was stopped for others, who get its place */
-    bool verbose; /* it tells its dialogue: a test's */
+    enum worker_kind kind;
     int64_t head_since; /* ms, monotonic: when its first job came to be the first */
     bool
         hung; /* jobs were recalled from behind another: it gets one at a time until one is quick */
@@ -52,9 +55,9 @@ struct worker {
     char relay[321];
 };
 
-/* Asks smtp for a worker; NULL where that is not possible now, or the account's connections are
- * with programs of another queue. */
-struct worker *worker_start(struct account *account, bool verbose);
+/* Asks smtp for a worker of that KIND; NULL where that is not possible now, or the account's
+ * connections are with programs of another queue. */
+struct worker *worker_start(struct account *account, enum worker_kind kind);
 
 /* Gives JOB, which began at BEGUN, to the worker. */
 void worker_deliver(struct worker *worker, struct job *job, struct quota_moment begun);

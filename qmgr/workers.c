@@ -89,7 +89,7 @@ workers_find_spare(uint32_t own)
     {
         if (worker->state == WORKER_STOPPING && now - worker->stopped_at < STOP_MS)
             return NULL; /* a place comes free already */
-        if (worker->state != WORKER_UP || worker->verbose)
+        if (worker->state != WORKER_UP || worker->kind != WORKER_PLAIN)
             continue;
         if (worker->in_hand == 0 && worker->account->queued == 0)
             return worker;
@@ -118,7 +118,7 @@ takes_more(const struct worker *worker, bool fast)
 {
     uint32_t free = worker_free_places(worker);
 
-    if (worker->state != WORKER_UP || worker->alone || worker->verbose || free == 0)
+    if (worker->state != WORKER_UP || worker->alone || worker->kind != WORKER_PLAIN || free == 0)
         return false;
     return !fast || worker->in_hand == 0 || free >= worker->room / 2;
 }
@@ -179,7 +179,7 @@ find_to_share(const struct account *account, int64_t now)
     {
         if (worker->state == WORKER_STOPPING && now - worker->stopped_at < STOP_MS)
             return NULL;
-        if (worker->state == WORKER_UP && !worker->verbose &&
+        if (worker->state == WORKER_UP && worker->kind == WORKER_PLAIN &&
             now - worker->started_at >= turn_of(worker) &&
             (found == NULL || worker->in_hand < found->in_hand))
             found = worker;
@@ -242,7 +242,7 @@ has_better(const struct account *account, int64_t now)
         return true;
     TAILQ_FOREACH(worker, &account->workers, in_account)
     {
-        if (worker->state == WORKER_UP && !worker->alone && !worker->verbose &&
+        if (worker->state == WORKER_UP && !worker->alone && worker->kind == WORKER_PLAIN &&
             (worker->in_hand == 0 || now - worker->head_since < patience_with(account)))
             return true;
     }

@@ -247,7 +247,8 @@ step_begin(struct transaction *transaction)
         return true;
     }
     transaction->step = STEP_MAIL;
-    if (transaction->used && (transaction->capabilities.pipelining || !transaction->clean))
+    if (transaction->used &&
+        (transaction->capabilities.pipelining || transaction->resets || !transaction->clean))
         say(transaction, COMMAND_RSET, job, LINE, sizeof(LINE) - 1);
     return true;
 }

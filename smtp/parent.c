@@ -301,7 +301,8 @@ fork_worker(
         .settings = &service_configuration()->accounts[wanted->account],
         .authorities = own != NULL ? own : parent.system_authorities,
         .local_name = parent.local_name,
-        .verbose = wanted->verbose != 0,
+        .verbose = wanted->kind != WORKER_PLAIN,
+        .in_steps = wanted->kind == WORKER_SHOWN,
         .qmgr = wanted->channel,
         .parent = ends[1],
         .beat = beat};

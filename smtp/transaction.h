@@ -133,6 +133,7 @@ struct transaction {
     size_t recipient; /* the next RCPT of it */
     struct content_stream stream;
     bool used; /* a MAIL was sent: RSET before the next */
+    bool resets; /* RSET goes before each MAIL but the first, whether that is needed or not */
     bool clean; /* the last transaction ended by itself: without pipelining, no RSET */
     uint64_t answered; /* mails that the server dealt with */
 

@@ -248,7 +248,8 @@ on_connected(void *context)
     struct capabilities capabilities = *session_capabilities(worker.link.session);
 
     (void)context;
-    capabilities.pipelining = capabilities.pipelining && worker.start.settings->pipelining;
+    capabilities.pipelining =
+        capabilities.pipelining && worker.start.settings->pipelining && !worker.start.in_steps;
     capabilities.login = capabilities.login && worker.start.settings->pass_auth;
     worker.connected = true;
     token_taken(&worker.token);
@@ -257,6 +258,7 @@ on_connected(void *context)
     worker.given = 0;
     worker.quitting = false;
     transaction_init(&worker.transaction, &capabilities, &TRANSACTION_EVENTS, NULL);
+    worker.transaction.resets = worker.start.in_steps;
     service_send(
         worker.qmgr, &(struct message){.type = MESSAGE_LINK_UP,
                          .link_up = {.relay = worker.link.relay,

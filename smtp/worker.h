@@ -20,6 +20,7 @@ struct worker_start {
     X509_STORE *authorities;
     const char *local_name;
     bool verbose; /* tell qmgr the dialogue */
+    bool in_steps; /* one command after the other, RSET between two mails */
     int qmgr; /* the pipe to it; owned */
     int parent; /* the pipe to the parent; owned */
     _Atomic int64_t *beat; /* shared with the parent: ms, monotonic, when the worker last lived */

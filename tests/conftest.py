@@ -9,6 +9,7 @@ import pytest
 
 from harness import identity as identities
 from harness import postgresql, process, tls
+from harness.commands import Sendmail
 from harness.relay import Relay
 from harness.scripted import Scripted
 from harness.smailer import BUILD, PROJECT, Smailer, program
@@ -80,6 +81,23 @@ def scripted_server():
     yield make
     for each in made:
         each.end()
+
+
+@pytest.fixture
+def sendmail(smailer):
+    made = []
+
+    def make(relay, started=False, settings=None, **main):
+        accounts = relay if isinstance(relay, dict) else {"default": relay}
+        instance = smailer(accounts, {}, started=False, **main)
+        made.append(Sendmail(instance, **(settings or {})))
+        if started:
+            instance.start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
 
 
 # The queue in PostgreSQL

@@ -16,76 +16,16 @@ import pytest
 from harness import identity as identities
 from harness import installed
 from harness import scripted
+from harness.commands import SHOWN, TRANSCRIPTS
 from harness.cron import Cron
-from harness.mqueue import Case, Mqueue, cases
+from harness.mqueue import Case, cases
 from harness.process import stays, wait_for
-from harness.smailer import PROJECT, account, program
+from harness.smailer import account, program
 
-TRANSCRIPTS = PROJECT / "tests/data/mailq"
-SHOWN = "/var/spool/mqueue"
 FOO = "foo@example.com"
 QUEUES = {"01": None, "02": "02-one", "03": "03-several", "03b": "03-several", "05": "03-several",
           "05c": "03-several", "07": "07-quarantined-and-lost", "08": "08-no-control-file-and-no-df",
           "10": "10-unprintable-and-long-status", "11": "11-per-recipient-status"}
-
-
-class Sendmail:
-    """An instance with a queue of sendmail's, and the commands on it."""
-
-    def __init__(self, instance, **settings):
-        self.instance = instance
-        self.mqueue = Mqueue(instance.identity, instance.root / "mqueue")
-        instance.sections.append(self.mqueue.section(hostname="host.example.org", **settings))
-        instance.configure()
-
-    def __call__(self, *arguments, name="sendmail", zone="UTC", **keywords):
-        return self.instance.run(program(name), "-C", self.instance.conf, *arguments,
-                                 environment=self.instance.environment(TZ=zone), **keywords)
-
-    def mailq(self, *arguments, **keywords):
-        return self(*arguments, name="mailq", **keywords)
-
-    def fill(self, queue):
-        """The files of a queue of the transcripts."""
-        if queue is not None:
-            for path in (TRANSCRIPTS / f"{queue}.queue").iterdir():
-                self.mqueue.write(path.name, path.read_bytes())
-
-    def ids(self, output):
-        """The ids that a listing shows."""
-        return re.findall(r"^ *([0-9A-Za-z]{7,})[ *?X-] ", output, re.M)
-
-    def script(self):
-        """A program that is sendmail with this configuration, for those that want one."""
-        path = self.instance.root / "sendmail"
-        path.write_text(f'#!/bin/sh\nexec {program("sendmail")} -C {self.instance.conf} "$@"\n')
-        path.chmod(0o755)
-        return path
-
-    def stop(self):
-        """Ends the master that -bd started."""
-        for path in (self.instance.root / "run").glob("*.pid"):
-            pid = int(path.read_text().split()[0])
-            os.kill(pid, signal.SIGTERM)
-            wait_for(lambda: not path.exists() or not pathlib.Path(f"/proc/{pid}").exists(), 20,
-                     "smailer-master to end")
-
-
-@pytest.fixture
-def sendmail(smailer):
-    made = []
-
-    def make(relay, started=False, settings=None, **main):
-        accounts = relay if isinstance(relay, dict) else {"default": relay}
-        instance = smailer(accounts, {}, started=False, **main)
-        made.append(Sendmail(instance, **(settings or {})))
-        if started:
-            instance.start()
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.stop()
 
 
 def commands_of(transcript):
@@ -328,15 +268,15 @@ def sent_from(relay):
 @pytest.mark.parametrize("connections", [1, 3])
 def test_a_queue_moved_aside_and_the_connections(sendmail, make_relay, connections):
     """Both together have no more than the account may, and each gets its turn."""
-    relay = make_relay(delay=0.2)
+    relay = make_relay(delay=0.15)
     command = sendmail({"default": account(relay, connections=connections)})
-    moved = beside_a_master(command, 20 * connections, 6)
+    moved = beside_a_master(command, 15 * connections, 4)
     relay.wait(1)
     assert command(f"-oQ{moved}", "-qf").returncode == 0
     assert list(moved.iterdir()) == []
     first = sent_from(relay)
-    relay.wait(20 * connections + 6)
-    assert first.count("h") < 20 * connections, "the run had to wait for all of the daemon's mails"
+    relay.wait(15 * connections + 4)
+    assert first.count("h") < 15 * connections, "the run had to wait for all of the daemon's mails"
     assert relay.most == connections
 
 
@@ -356,13 +296,13 @@ def test_a_queue_moved_aside_and_the_minute(sendmail, relay):
 @pytest.mark.one_identity
 def test_a_queue_moved_aside_and_the_pause(sendmail, make_relay):
     relay = make_relay(delay=0.05)
-    command = sendmail({"default": account(relay, delay="300ms", connections=4)})
-    moved = beside_a_master(command, 8, 3)
+    command = sendmail({"default": account(relay, delay="200ms", connections=4)})
+    moved = beside_a_master(command, 5, 3)
     relay.wait(1)
     assert command(f"-oQ{moved}", "-qf").returncode == 0
-    relay.wait(11)
+    relay.wait(8)
     times = [mail.arrived for mail in relay.mails]
-    assert all(b - a >= 0.34 for a, b in zip(times, times[1:])), times
+    assert all(b - a >= 0.24 for a, b in zip(times, times[1:])), times
 
 
 @pytest.mark.one_identity
