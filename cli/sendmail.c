@@ -8,10 +8,12 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "cli/help.h"
 #include "cli/output.h"
 #include "cli/program.h"
 #include "cli/sendmail_command.h"
 #include "lib/log.h"
+#include "lib/version.h"
 
 /* The only group of sendmail's that there is. */
 #define GROUP "mqueue"
@@ -61,6 +63,21 @@ check_group(const struct sendmail_options *options)
     return false;
 }
 
+/* The words of GNU, which sendmail knows nothing of. False where there is none. */
+static bool
+tells_of_itself(int argc, char **argv)
+{
+    if (argc < 2)
+        return false;
+    if (strcmp(argv[1], "--help") == 0)
+        fputs(SENDMAIL_HELP_TEXT, stdout);
+    else if (strcmp(argv[1], "--version") == 0)
+        printf("sendmail (smailer) %s\n", SMAILER_VERSION);
+    else
+        return false;
+    return true;
+}
+
 static int
 run(bool is_mailq, int argc, char **argv)
 {
@@ -71,6 +88,8 @@ run(bool is_mailq, int argc, char **argv)
     log_set_level(LOG_LEVEL_ERROR);
     signal(SIGPIPE, SIG_IGN);
     tzset();
+    if (tells_of_itself(argc, argv))
+        return output_end(EX_OK);
     status = sendmail_options_parse(&options, is_mailq, argc, argv, stdout);
     if (status == EX_OK && check_group(&options))
         status = MODES[options.mode](&options);

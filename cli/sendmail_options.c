@@ -177,6 +177,14 @@ take_configuration(struct reading *reading, const char *value)
         reading->options->configuration = value;
 }
 
+/* To go on as if nothing were to be held would send it. */
+static void
+take_quarantine(struct reading *reading, const char *value)
+{
+    (void)value;
+    complain(reading, "-Q is not there: to hold a job, rename its qf file to hf");
+}
+
 static void
 take_full_name(struct reading *reading, const char *value)
 {
@@ -259,6 +267,7 @@ static const struct {
     {'o', take_short_setting},
     {'O', take_long_setting},
     {'q', take_run},
+    {'Q', take_quarantine},
 };
 
 static void
@@ -315,6 +324,10 @@ conclude(struct reading *reading)
             options->mode_letter);
     else if (options->mode == SENDMAIL_SUBMIT && reading->asks_run)
         options->mode = options->interval > 0 ? SENDMAIL_DAEMON : SENDMAIL_RUN;
+    if ((options->mode == SENDMAIL_RUN || options->mode == SENDMAIL_DAEMON) &&
+        options->selection.queue != '\0')
+        complain(reading, "-q%c is for listings: a job that is %s is not run",
+            options->selection.queue, options->selection.queue == 'Q' ? "held" : "lost");
     if (options->mode_letter == 'D')
         options->foreground = true;
 }

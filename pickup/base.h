@@ -75,6 +75,7 @@ struct base {
     struct wanted *wanted;
     size_t wanted_count;
     struct run *run; /* the run that asks for this base, or NULL */
+    char alone[501]; /* what status shows beside: files that belong to no mail */
     char problem[512]; /* why qmgr or pickup cannot use it, "": all is well */
 };
 

@@ -233,6 +233,8 @@ bases_handle_problem(struct channel *from, const struct message *message)
     struct base *base = bases_get(message->queue_problem.queue);
 
     (void)from;
-    if (base != NULL)
-        strlcpy(base->problem, message->queue_problem.problem, sizeof(base->problem));
+    if (base == NULL)
+        return;
+    strlcpy(base->problem, message->queue_problem.problem, sizeof(base->problem));
+    strlcpy(base->alone, message->queue_problem.alone, sizeof(base->alone));
 }

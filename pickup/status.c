@@ -46,7 +46,7 @@ tell(struct base *base)
             .queue = base->number,
             .in_hand = base->in_hand,
             .parked = base->parked,
-            .problem = base->problem,
+            .problem = base->problem[0] != '\0' ? base->problem : base->alone,
             .section = settings->section,
             .sid = settings->sid}};
 

@@ -255,6 +255,15 @@ bases_grant(void)
         free -= grant(&all.bases[i], free);
 }
 
+static void
+tell_problem(const struct base *base)
+{
+    service_send(base_finder(base),
+        &(struct message){.type = MESSAGE_QUEUE_PROBLEM,
+            .queue_problem = {
+                .queue = base->number, .problem = base->problem, .alone = base->alone}});
+}
+
 void
 base_note_problem(struct base *base, const char *problem)
 {
@@ -265,7 +274,20 @@ base_note_problem(struct base *base, const char *problem)
         log_error("%s/%s: %s", base->settings->section, base->settings->sid, problem);
     else
         log_info("%s/%s: can be used again", base->settings->section, base->settings->sid);
-    service_send(
-        base_finder(base), &(struct message){.type = MESSAGE_QUEUE_PROBLEM,
-                               .queue_problem = {.queue = base->number, .problem = base->problem}});
+    tell_problem(base);
+}
+
+void
+base_note_alone(const struct queue *queue, const char *names)
+{
+    for (uint32_t i = 0; i < all.count; i++) {
+        struct base *base = &all.bases[i];
+
+        if (base->queue != queue || strcmp(base->alone, names) == 0)
+            continue;
+        strlcpy(base->alone, names, sizeof(base->alone));
+        if (names[0] != '\0')
+            log_warn("%s/%s: %s", base->settings->section, base->settings->sid, names);
+        tell_problem(base);
+    }
 }

@@ -46,6 +46,7 @@ struct base {
     uint32_t granted; /* room at pickup that was not used yet */
     struct lane *lanes;
     char problem[500];
+    char alone[500]; /* files there that belong to no mail */
 };
 
 void bases_open(void);
@@ -95,5 +96,8 @@ uint32_t bases_in_hand(void);
 
 /* The queue cannot be used, for that reason; or can again (""). */
 void base_note_problem(struct base *base, const char *problem);
+
+/* The names of files in QUEUE that belong to no mail, with words, or "": status shows them. */
+void base_note_alone(const struct queue *queue, const char *names);
 
 #endif

@@ -110,10 +110,11 @@ run_slice(struct committer *committer, struct upkeep *upkeep)
 {
     struct commit *done = upkeep_slice(upkeep, clock_monotonic_ms());
 
-    if (done != NULL) {
-        finish(committer, done);
-        exchange_tell(&committer->exchange);
-    }
+    if (done == NULL)
+        return;
+    exchange_give(&committer->exchange, done);
+    committer->done += done->kind != COMMIT_SWEPT; /* which nobody submitted */
+    exchange_tell(&committer->exchange);
 }
 
 static void

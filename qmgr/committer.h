@@ -37,6 +37,8 @@ enum commit_kind {
     COMMIT_NOTICE, /* makes a job of a notice about a mail of another queue */
     COMMIT_SUBMIT, /* makes a job of SUBMISSION; its id becomes NAME */
     COMMIT_OPEN, /* opens a queue with KIND_OF_QUEUE and OPTIONS, recovers and sweeps it */
+    COMMIT_SWEPT, /* the committer's own: what a sweep found that belongs to no mail is its reason
+                   */
     COMMIT_CLOSE, /* after all that was submitted for the queue before */
     COMMIT_KINDS
 };

@@ -318,6 +318,9 @@ finish_hear(void)
         if (commit->kind == COMMIT_OPEN) {
             opening_end(commit->context, commit);
             free(commit);
+        } else if (commit->kind == COMMIT_SWEPT) {
+            base_note_alone(commit->queue, commit->reason);
+            free(commit);
         } else if (commit->kind == COMMIT_SUBMIT) {
             submission_end(commit);
         } else {

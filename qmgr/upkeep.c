@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #define RECOVERY_SLICE 256 /* files */
 #define SPLIT_SLICE 256 /* documents */
 #define SWEEP_SLICE 500 /* directory entries */
+#define WORDS_SIZE 100 /* of what is said of files that belong to no mail, without their names */
 /* ms until a recovery that failed is tried again; the gap doubles each time, up to the most. */
 #define RECOVERY_GAP_FIRST INT64_C(1000)
 #define RECOVERY_GAP_MOST INT64_C(60000)
@@ -25,6 +27,9 @@ struct upkeep {
     struct queue_split *split;
     struct queue_sweep *sweep; /* NULL: none under way */
     int64_t sweep_due;
+    struct commit *swept; /* what it finds */
+    size_t alone; /* files that belong to no mail, */
+    bool told; /* and such were found by the sweep before */
 };
 
 struct upkeep *
@@ -45,6 +50,7 @@ upkeep_free(struct upkeep *upkeep)
     queue_recovery_end(upkeep->recovery);
     queue_split_end(upkeep->split);
     queue_sweep_end(upkeep->sweep);
+    free(upkeep->swept);
     queue_close(upkeep->queue);
     free(upkeep);
 }
@@ -169,29 +175,77 @@ log_removed(void *context, struct queue *queue, const struct mail_identity *iden
     log_info("%s: removed", id);
 }
 
+/* The first ones are named. */
 static void
+note_alone(void *context, const char *name)
+{
+    struct upkeep *upkeep = context;
+    char *names = upkeep->swept->reason;
+    size_t used = strlen(names);
+
+    upkeep->alone++;
+    if (used + strlen(name) + 2 < sizeof(upkeep->swept->reason) - WORDS_SIZE)
+        snprintf(
+            names + used, sizeof(upkeep->swept->reason) - used, "%s%s", used > 0 ? " " : "", name);
+}
+
+static void
+begin_sweep(struct upkeep *upkeep, const struct queue_sweep_rules *rules)
+{
+    upkeep->sweep = queue_sweep_begin(upkeep->queue, rules);
+    upkeep->alone = 0;
+    upkeep->swept = memory_new(1, sizeof(*upkeep->swept));
+    upkeep->swept->kind = COMMIT_SWEPT;
+    upkeep->swept->queue = upkeep->queue;
+    upkeep->swept->descriptor = -1;
+}
+
+/* NULL where there is nothing to tell, and was not before. */
+static struct commit *
+end_sweep(struct upkeep *upkeep)
+{
+    struct commit *swept = upkeep->swept;
+    size_t used = strlen(swept->reason);
+
+    queue_sweep_end(upkeep->sweep);
+    upkeep->sweep = NULL;
+    upkeep->swept = NULL;
+    if (upkeep->alone > 0)
+        snprintf(swept->reason + used, sizeof(swept->reason) - used,
+            ": %zu file%s without a control file, of which nobody is told", upkeep->alone,
+            upkeep->alone == 1 ? "" : "s");
+    if (upkeep->alone == 0 && !upkeep->told) {
+        free(swept);
+        return NULL;
+    }
+    upkeep->told = upkeep->alone > 0;
+    return swept;
+}
+
+static struct commit *
 slice_sweep(struct upkeep *upkeep, int64_t now)
 {
     const struct queue_sweep_rules rules = {
         .keep_sent = upkeep->options->keep_sent,
         .keep_dropped = upkeep->options->keep_dropped,
         .removed = log_removed,
+        .alone = note_alone,
+        .context = upkeep,
     };
     struct error error;
     enum queue_result result;
 
     if (upkeep->sweep == NULL)
-        upkeep->sweep = queue_sweep_begin(upkeep->queue, &rules);
+        begin_sweep(upkeep, &rules);
     result = queue_sweep_step(upkeep->sweep, clock_now_ms(), SWEEP_SLICE, &error);
     if (result == QUEUE_MORE)
-        return;
-    queue_sweep_end(upkeep->sweep);
-    upkeep->sweep = NULL;
+        return NULL;
     upkeep->sweep_due = now + upkeep->options->sweep_interval;
     /* By then somebody may have put files into defer/ by hand. */
     need_recovery(upkeep, upkeep->sweep_due);
     if (result != QUEUE_DONE)
         log_error("sweeping the queue %s: %s", queue_path(upkeep->queue), error.text);
+    return end_sweep(upkeep);
 }
 
 /* A recovery comes first and alone: it would take a split under way for an interrupted one. */
@@ -207,7 +261,7 @@ upkeep_slice(struct upkeep *upkeep, int64_t now)
     }
     if (upkeep->splits != NULL)
         done = slice_split(upkeep, now);
-    if (upkeep->sweep != NULL || upkeep->sweep_due <= now)
-        slice_sweep(upkeep, now);
+    if (done == NULL && (upkeep->sweep != NULL || upkeep->sweep_due <= now))
+        done = slice_sweep(upkeep, now);
     return done;
 }

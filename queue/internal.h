@@ -45,6 +45,9 @@ struct queue_kind {
     bool (*is_in_place)(struct queue *queue, struct mail_identity *identity, int descriptor);
     /* All that was changed is on the disk. */
     void (*synced)(struct queue *queue);
+    /* Of a single directory: removes the file NAME where a death left it and nothing is lost with
+     * it. True where it belongs to no mail, and is kept. */
+    bool (*sweep)(struct queue *queue, const char *name, int64_t now);
 };
 
 extern const struct queue_kind QUEUE_SPOOL;

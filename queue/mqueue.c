@@ -34,8 +34,8 @@ mqueue_name(char name[QUEUE_NAME_SIZE], char letter, const char *id)
 }
 
 /* An id is a run of letters and digits. */
-static bool
-is_name(const char *name, char letter)
+bool
+mqueue_is_name(const char *name, char letter)
 {
     size_t length = 2;
 
@@ -50,7 +50,7 @@ static bool
 mqueue_name_is_mail(const struct queue *queue, const char *name)
 {
     (void)queue;
-    return is_name(name, 'q');
+    return mqueue_is_name(name, 'q');
 }
 
 static bool
@@ -60,7 +60,7 @@ mqueue_name_is_in(const struct queue *queue, enum mail_state place, const char *
         [MAIL_WAITING] = 'q', [MAIL_DEFERRED] = 'q', [MAIL_HELD] = 'h'};
 
     (void)queue;
-    return LETTERS[place] != '\0' && is_name(name, LETTERS[place]);
+    return LETTERS[place] != '\0' && mqueue_is_name(name, LETTERS[place]);
 }
 
 enum control_state
@@ -254,4 +254,5 @@ const struct queue_kind QUEUE_MQUEUE = {
     .name_is_in = mqueue_name_is_in,
     .is_in_place = mqueue_is_in_place,
     .synced = mqueue_synced,
+    .sweep = mqueue_sweep,
 };

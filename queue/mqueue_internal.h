@@ -22,6 +22,14 @@ struct mqueue_job {
 /* When a job's time comes (ms): some of its recipients may not have been tried at all. */
 int64_t mqueue_next_try(const struct queue *queue, const struct control_file *control);
 
+/* True where NAME is LETTER, "f" and an id. */
+bool mqueue_is_name(const char *name, char letter);
+
+/* Removes the file NAME where a death left it more than an hour ago and nothing is lost with it: a
+ * tf beside its qf, an xf without one. True where it is a df, or a tf, whose job has no control
+ * file: what it was is not known, so it stays. */
+bool mqueue_sweep(struct queue *queue, const char *name, int64_t now);
+
 /* "tf" and the id. */
 void mqueue_name(char name[QUEUE_NAME_SIZE], char letter, const char *id);
 

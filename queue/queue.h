@@ -199,13 +199,16 @@ enum queue_result queue_recovery_step(
 void queue_recovery_end(struct queue_recovery *recovery);
 
 /* Retention. Sent and dropped mails leave when they were moved longer ago (ctime) than KEEP_SENT
- * and KEEP_DROPPED (ms; 0: never); records without their file leave too. */
+ * and KEEP_DROPPED (ms; 0: never); records without their file leave too. In an mqueue, what a death
+ * left in rewriting leaves. */
 struct queue_sweep_rules {
     int64_t keep_sent;
     int64_t keep_dropped;
     /* Called for each mail removed. ID is empty where no record knew it. */
     void (*removed)(void *context, struct queue *queue, const struct mail_identity *identity,
         uint64_t hash, const char *id);
+    /* Called for each file of an mqueue that belongs to no job, and is kept. */
+    void (*alone)(void *context, const char *name);
     void *context;
 };
 struct queue_sweep;

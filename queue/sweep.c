@@ -125,6 +125,21 @@ visit_record(
     return remove_name(queue, phase->directory, name, error);
 }
 
+/* In a single directory. */
+static bool
+visit_leftover(
+    struct queue_sweep *sweep, const struct phase *phase, const char *name, struct error *error)
+{
+    struct queue *queue = sweep->queue;
+
+    (void)phase;
+    (void)error;
+    if (queue->kind->sweep(queue, name, sweep->now) && sweep->rules.alone != NULL)
+        sweep->rules.alone(sweep->rules.context, name);
+    return true;
+}
+
+static const struct phase SINGLE[] = {{DIRECTORY_QUEUE, MAIL_WAITING, visit_leftover}};
 static const struct phase PHASES[] = {
     {DIRECTORY_SENT, MAIL_SENT, visit_mail},
     {DIRECTORY_DROP, MAIL_DROPPED, visit_mail},
@@ -132,7 +147,16 @@ static const struct phase PHASES[] = {
     {DIRECTORY_DEFER_STATE, MAIL_DEFERRED, visit_record},
     {DIRECTORY_DROP_STATE, MAIL_DROPPED, visit_record},
 };
-#define PHASE_COUNT (sizeof(PHASES) / sizeof(PHASES[0]))
+
+static const struct phase *
+get_phase(const struct queue_sweep *sweep)
+{
+    bool is_single = sweep->queue->kind->single_directory;
+    size_t count =
+        is_single ? sizeof(SINGLE) / sizeof(SINGLE[0]) : sizeof(PHASES) / sizeof(PHASES[0]);
+
+    return sweep->phase < count ? &(is_single ? SINGLE : PHASES)[sweep->phase] : NULL;
+}
 
 struct queue_sweep *
 queue_sweep_begin(struct queue *queue, const struct queue_sweep_rules *rules)
@@ -155,11 +179,11 @@ next_phase(struct queue_sweep *sweep)
 enum queue_result
 queue_sweep_step(struct queue_sweep *sweep, int64_t now, size_t limit, struct error *error)
 {
-    const struct phase *phase = &PHASES[sweep->phase];
+    const struct phase *phase = get_phase(sweep);
     const struct dirent *entry;
 
     memset(error, 0, sizeof(*error));
-    if (sweep->phase == PHASE_COUNT || sweep->queue->kind->single_directory)
+    if (phase == NULL)
         return QUEUE_DONE;
     if (!sync_trusts(sweep->queue, error))
         return QUEUE_FAILED;

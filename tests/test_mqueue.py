@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import re
 import threading
 import time
@@ -503,6 +504,24 @@ def test_both_in_one_directory(mqueue, make_relay, real_sendmail):
 
 
 # The commands of smailer
+
+
+@pytest.mark.one_identity
+def test_what_deaths_left_in_rewriting(mqueue, relay):
+    """Removed where nothing is lost with it; a body without an envelope is the administrator's."""
+    instance = mqueue({"default": relay}, started=False)
+    for name in ("dfAA00001", "tfAA00002", "xfAA00003", "dfAA00004", "QfAA00004"):
+        instance.mqueue.write(name, "x\n")
+        os.utime(instance.mqueue.directory / name, (0, time.time() - 3700))
+    instance.start()
+    wait_for_names(instance, ["QfAA00004", "dfAA00001", "dfAA00004", "tfAA00002"])
+    problem = wait_for(lambda: instance.status()["queues"][0]["problem"], 20, "a problem to be shown")
+    assert re.match(r"(dfAA00001 tfAA00002|tfAA00002 dfAA00001): 2 files without a control", problem)
+    assert instance.log_lines("dfAA00001", "qmgr")
+    done = instance.mqueue.put("bob@far.example.net")
+    relay.wait(1)
+    wait_for(lambda: f"qf{done}" not in instance.mqueue.names(), 20, "the job to be finished")
+    assert instance.status()["queues"][0]["problem"] == problem
 
 
 def test_listing_sending_and_status(mqueue, make_relay):

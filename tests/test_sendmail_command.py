@@ -326,11 +326,27 @@ def test_a_run_that_is_killed_gives_back_what_it_had(sendmail, scripted_server):
 @pytest.mark.parametrize("words, output", [
     (["-q15x"], "Invalid time unit `x'\n"), (["-q15M"], "Invalid time unit `M'\n"),
     (["-q-5m"], "Invalid -q value\n"), (["-bd", "-q5y"], "550 Invalid time unit `y'\n"),
-    (["-q", "-bt"], "Can not use -q with -bt\n"), (["-q!Gx"], "Can not use -q!G\n")])
+    (["-q", "-bt"], "Can not use -q with -bt\n"), (["-q!Gx"], "Can not use -q!G\n"),
+    (["-Qbad", "-qRbob"], "-Q is not there: to hold a job, rename its qf file to hf\n"),
+    (["-q", "-qQ"], "-qQ is for listings: a job that is held is not run\n"),
+    (["-qL", "-q15"], "-qL is for listings: a job that is lost is not run\n")])
 @pytest.mark.one_identity
 def test_mistakes(sendmail, relay, words, output):
     result = sendmail(relay)(*words)
     assert (result.returncode, result.stdout) == (64, output)
+
+
+@pytest.mark.one_identity
+def test_help_and_version(sendmail, relay):
+    """These words are GNU's; alone, -h is sendmail's count of hops."""
+    command = sendmail(relay)
+    for name in ("sendmail", "mailq"):
+        result = command.instance.run(program(name), "--help")
+        assert (result.returncode, result.stderr) == (0, "") and "Usage: sendmail" in result.stdout
+        assert max(map(len, result.stdout.splitlines())) <= 80
+        result = command.instance.run(program(name), "--version")
+        assert (result.returncode, result.stderr) == (0, "") and "smailer" in result.stdout
+    assert command("-help").stdout == "Bad hop value (elp)\n"
 
 
 # The daemon

@@ -170,7 +170,7 @@ ignore_removal(void *context, struct queue *queue, const struct mail_identity *i
 static void
 sweep(const struct fixture *fixture)
 {
-    const struct queue_sweep_rules rules = {0, 0, ignore_removal, NULL};
+    const struct queue_sweep_rules rules = {.removed = ignore_removal};
     struct queue_sweep *swept = queue_sweep_begin(fixture->queue, &rules);
     struct error error;
     enum queue_result result;

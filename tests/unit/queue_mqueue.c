@@ -387,6 +387,57 @@ test_submit(void **state)
     assert_true(queue_name_is_mail(scene->queue, name));
 }
 
+static void
+note_alone(void *context, const char *name)
+{
+    strcat(strcat(context, name), " ");
+}
+
+/* Sweeps at NOW; the files that belong to no job, each with a blank after it. */
+static const char *
+sweep(struct scene *scene, int64_t now)
+{
+    static char alone[256];
+    const struct queue_sweep_rules rules = {.alone = note_alone, .context = alone};
+    struct queue_sweep *swept = queue_sweep_begin(scene->queue, &rules);
+    enum queue_result result = QUEUE_MORE;
+    struct error error;
+
+    alone[0] = '\0';
+    while (result == QUEUE_MORE)
+        result = queue_sweep_step(swept, now, 1, &error);
+    queue_sweep_end(swept);
+    assert_int_equal(result, QUEUE_DONE);
+    return alone;
+}
+
+/* What deaths leave: with a control file beside it, and without one. */
+static void
+test_leftovers(void **state)
+{
+    struct scene *scene = *state;
+    static const char ALL[] = "df" ID " dfAA00001 qf" ID " tf" ID " tfAA00002 xf" ID " xfAA00003 ";
+    char path[128];
+    int writer;
+
+    put_job(scene, 0, "bs", "RPFD:bob@example.org\n");
+    put(scene, "tf" ID, "half");
+    put(scene, "xf" ID, "said");
+    put(scene, "dfAA00001", "lost");
+    put(scene, "tfAA00002", "half");
+    put(scene, "xfAA00003", "said");
+    assert_string_equal(sweep(scene, scene->now + 3500000), "");
+    assert_string_equal(list(scene), ALL);
+    snprintf(path, sizeof(path), "%s/tf" ID, scene->path);
+    writer = open(path, O_RDWR);
+    assert_int_equal(flock(writer, LOCK_EX), 0);
+    assert_non_null(strstr(sweep(scene, scene->now + 3700000), "dfAA00001 "));
+    assert_string_equal(list(scene), "df" ID " dfAA00001 qf" ID " tf" ID " tfAA00002 xf" ID " ");
+    close(writer);
+    assert_non_null(strstr(sweep(scene, scene->now + 3700000), "tfAA00002 "));
+    assert_string_equal(list(scene), "df" ID " dfAA00001 qf" ID " tfAA00002 xf" ID " ");
+}
+
 int
 main(void)
 {
@@ -400,6 +451,7 @@ main(void)
         cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strike, setup, teardown),
         cmocka_unit_test_setup_teardown(test_submit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_leftovers, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

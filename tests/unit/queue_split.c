@@ -289,7 +289,7 @@ note_removal(void *context, struct queue *queue, const struct mail_identity *ide
 static int
 sweep_at(const struct fixture *fixture, int64_t now, int64_t keep, struct removals *removals)
 {
-    const struct queue_sweep_rules rules = {keep, keep, note_removal, removals};
+    const struct queue_sweep_rules rules = {keep, keep, note_removal, NULL, removals};
     struct queue_sweep *sweep = queue_sweep_begin(fixture->queue, &rules);
     struct error error;
     enum queue_result result;
