@@ -81,11 +81,21 @@ is_of_low_class(const struct control_file *control)
     return false;
 }
 
-static bool
-warning_is_due(const struct queue *queue, const struct control_file *control, int64_t now)
+/* The age (ms) at which the sender is told that it is delayed, where it is that old and was not
+ * told: what the sender asked for by deliver-by (RFC 2852), or the queue's. 0: none is due. */
+static int64_t
+due_warning(const struct queue *queue, const struct control_file *control, int64_t now)
 {
-    return queue->warn_after > 0 && now / SECOND - control->created > queue->warn_after / SECOND &&
-           !control_flag(control->flags, 'w') && may_tell(control) && !is_of_low_class(control);
+    int64_t age = now / SECOND - control->created;
+
+    if (control_flag(control->flags, 'w') || !may_tell(control))
+        return 0;
+    if ((control->deliver_by_mode & CONTROL_BY_NOTIFY) != 0 && control->deliver_by > 0 &&
+        age > control->deliver_by)
+        return control->deliver_by * SECOND;
+    return queue->warn_after > 0 && age > queue->warn_after / SECOND && !is_of_low_class(control)
+               ? queue->warn_after
+               : 0;
 }
 
 static void
@@ -158,9 +168,9 @@ decide_one(const struct control_file *control, size_t number, const struct mqueu
     }
 }
 
-/* Those that are deferred, and whose sender is to be warned. */
+/* Those that are deferred, and whose sender is to be warned, for it is older than AFTER (ms). */
 static void
-decide_warnings(const struct queue *queue, const struct control_file *control,
+decide_warnings(int64_t after, const struct control_file *control,
     const struct mqueue_outcome *outcomes, size_t count, struct mqueue_decision *decision)
 {
     char age[64];
@@ -177,7 +187,7 @@ decide_warnings(const struct queue *queue, const struct control_file *control,
     }
     if (!decision->warned)
         return;
-    format_age(queue->warn_after, age, sizeof(age));
+    format_age(after, age, sizeof(age));
     text_format(words, sizeof(words), "could not send message for past %s", age);
     set_status(decision->status, sizeof(decision->status), "Warning: ", words);
 }
@@ -198,6 +208,7 @@ mqueue_decide(struct mqueue_job *job, const struct mqueue_outcome *outcomes, siz
 {
     const struct control_file *control = &job->control;
     const struct queue *queue = job->queue;
+    int64_t warn_after = due_warning(queue, control, now);
     bool expired = is_expired(queue, control, now);
     bool untried = false;
 
@@ -210,8 +221,8 @@ mqueue_decide(struct mqueue_job *job, const struct mqueue_outcome *outcomes, siz
         untried |= outcome == NULL;
         decide_one(control, i, outcome, expired, decision);
     }
-    if (!expired && warning_is_due(queue, control, now))
-        decide_warnings(queue, control, outcomes, count, decision);
+    if (!expired && warn_after > 0)
+        decide_warnings(warn_after, control, outcomes, count, decision);
     decision->next_try = untried ? now : now + queue->retry_interval;
     decision->expires = control->created * SECOND + queue->expire;
 }

@@ -347,6 +347,22 @@ def test_what_would_be_late_comes_back(mqueue, scripted_server, seconds, extensi
 
 
 @pytest.mark.one_identity
+def test_who_wants_to_know_of_a_delay_is_told_once(mqueue, make_relay):
+    """Deliver-by with N: the time has passed, the sender hears of it, and the mail is tried further."""
+    relay = make_relay(lambda stage, mail, address: "451 4.3.0 busy"
+                       if stage == "rcpt" and address == "late@x.example" else None)
+    instance = mqueue({"default": relay}, {"interval": "1s"})
+    id = instance.mqueue.put("late@x.example", lines=[f"!{BY_NOTIFY} 60"], created=time.time() - 70)
+    early = instance.mqueue.put("late@x.example", lines=[f"!{BY_NOTIFY} 3600"],
+                                created=time.time() - 70)
+    [fields] = status_of(relay.wait(1)[0])
+    assert (fields["Action"], fields["Status"][0]) == ("delayed", "4")
+    wait_for(lambda: int(instance.mqueue.lines(id, "N")[0]) >= 2, 20, "another try")
+    assert "w" in instance.mqueue.lines(id, "F")[0] and len(relay.mails) == 1
+    assert instance.mqueue.lines(early, "F") == ["bs"]
+
+
+@pytest.mark.one_identity
 @pytest.mark.parametrize("recipient, lines, extensions, told", [
     ("PNS:one@x.example", [], [], True), ("PNS:one@x.example", [], ["DSN"], False),
     ("PFD:one@x.example", [], [], False), ("PFD:one@x.example", [f"!{BY_TRACE} 60"], [], True),
