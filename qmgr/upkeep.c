@@ -1,10 +1,10 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/text.h"
 #include "qmgr/upkeep.h"
 
 #define RECOVERY_SLICE 256 /* files */
@@ -185,7 +185,7 @@ note_alone(void *context, const char *name)
 
     upkeep->alone++;
     if (used + strlen(name) + 2 < sizeof(upkeep->swept->reason) - WORDS_SIZE)
-        snprintf(
+        text_format(
             names + used, sizeof(upkeep->swept->reason) - used, "%s%s", used > 0 ? " " : "", name);
 }
 
@@ -211,7 +211,7 @@ end_sweep(struct upkeep *upkeep)
     upkeep->sweep = NULL;
     upkeep->swept = NULL;
     if (upkeep->alone > 0)
-        snprintf(swept->reason + used, sizeof(swept->reason) - used,
+        text_format(swept->reason + used, sizeof(swept->reason) - used,
             ": %zu file%s without a control file, of which nobody is told", upkeep->alone,
             upkeep->alone == 1 ? "" : "s");
     if (upkeep->alone == 0 && !upkeep->told) {
