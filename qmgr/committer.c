@@ -112,8 +112,8 @@ run_slice(struct committer *committer, struct upkeep *upkeep)
 
     if (done == NULL)
         return;
-    exchange_give(&committer->exchange, done);
     committer->done += done->kind != COMMIT_SWEPT; /* which nobody submitted */
+    exchange_give(&committer->exchange, done);
     exchange_tell(&committer->exchange);
 }
 
