@@ -13,7 +13,6 @@
 #include "lib/memory.h"
 #include "lib/service.h"
 #include "lib/text.h"
-#include "lib/turn.h"
 
 /* How often a log that cannot be written any more is noticed. */
 #define LOG_CHECK_MS 5000
@@ -335,26 +334,11 @@ flush_peers(void)
         channel_flush(process.master);
 }
 
-static int64_t
-nanoseconds_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* One turn after another, until service_end(). */
 static void
 serve(void)
 {
-    struct turn turn = {0};
-
     while (!process.ending) {
-        const struct timespec wait = {.tv_nsec = turn_begin(&turn, nanoseconds_now())};
-
-        if (wait.tv_nsec > 0)
-            nanosleep(&wait, NULL);
         log_hold();
         if (event_base_loop(process.base, EVLOOP_ONCE) < 0)
             fatal(EX_OSERR, "the event loop failed");
