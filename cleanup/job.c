@@ -126,7 +126,7 @@ read_sender(struct work *work, struct error *error)
     return true;
 }
 
-/* The account of a notice is that of the mail it is about. */
+/* The account of a notice is that of the mail it is about; of another's, that of the sender (S). */
 static void
 choose_account(struct work *work)
 {
@@ -134,6 +134,7 @@ choose_account(struct work *work)
 
     if (work->judgement->sender[0] != '\0')
         return;
+    memcpy(work->judgement->account, work->sender, sizeof(work->sender));
     for (size_t i = 0; i < work->control.kept_count; i++) {
         const struct control_kept *kept = &work->control.kept[i];
 
@@ -267,6 +268,9 @@ judge_delivery(struct work *work)
     const char *key;
     struct error error;
 
+    /* Nothing comes back of what came back, whatever its sender is called. */
+    if (control_flag(work->control.flags, 'r'))
+        judgement->sender[0] = '\0';
     job_recipients_add(judgement, &work->control, work->local);
     take_options(work);
     take_testing(work);

@@ -65,6 +65,26 @@ condition_holds(const struct control_file *control, const char *condition)
 }
 
 static bool
+is_resent(const struct control_header *header)
+{
+    static const char PREFIX[] = "Resent-";
+
+    return header->name_length >= strlen(PREFIX) &&
+           strncasecmp(header->text, PREFIX, strlen(PREFIX)) == 0;
+}
+
+/* True where whoever wrote the message says that it is sent on: a header with a condition is
+ * sendmail's. */
+static bool
+is_sent_on(const struct control_file *control)
+{
+    for (size_t i = 0; i < control->header_count; i++)
+        if (control->headers[i].condition[0] == '\0' && is_resent(&control->headers[i]))
+            return true;
+    return false;
+}
+
+static bool
 is_bcc(const struct control_header *header)
 {
     return is_called(header, "Bcc") || is_called(header, "Resent-Bcc");
@@ -78,6 +98,8 @@ header_goes(const struct control_file *control, const struct control_header *hea
     if (header->name_length == 0 || !condition_holds(control, header->condition))
         return false;
     if (is_bcc(header) && control_flag(control->flags, 'b'))
+        return false;
+    if (is_resent(header) && !is_sent_on(control))
         return false;
     for (size_t i = 0; header->condition[0] == '\0' && i < 3; i++)
         if (is_called(header, LOCAL_NAMES[i]))
@@ -101,13 +123,13 @@ job_line_write(struct output *output, const char *line, size_t length)
     output_bytes(output, "\r\n", 2);
 }
 
-/* Appends VALUE as it is meant: octets unquoted, the sender in place of its macro. A CR alone would
- * become a line end on its way. */
+/* Appends VALUE as it is meant: octets unquoted, SENDER in place of its macro (NULL: there are
+ * none, and what looks like one is text). A CR alone would become a line end on its way. */
 static void
 unquote(struct output *output, const char *value, const char *sender)
 {
     for (const char *at = value; *at != '\0'; at++) {
-        if (*at == MACRO && at[1] == 'g') {
+        if (sender != NULL && *at == MACRO && at[1] == 'g') {
             output_text(output, sender);
             at++;
             continue;
@@ -140,8 +162,9 @@ write_header(struct output *output, const struct control_header *header, const c
     output_clear(&text);
     output_bytes(&text, header->text, header->name_length);
     output_text(&text, ":");
+    /* Only headers with a condition are sendmail's own. */
     if (!is_bcc(header))
-        unquote(&text, value_of(header), sender);
+        unquote(&text, value_of(header), header->condition[0] != '\0' ? sender : NULL);
     write_lines(output, &text);
 }
 

@@ -28,6 +28,8 @@ stored_address_strip(char target[STORED_ADDRESS_SIZE], const char *text)
     text += strspn(text, " \t");
     if (strpbrk(text, AROUND) != NULL && find_address(text, address))
         text = strcmp(address, "<>") == 0 ? "" : address;
+    if (text[0] == '\\' && strchr(text, '@') != NULL)
+        text++; /* it says that no alias counts */
     strlcpy(target, text, STORED_ADDRESS_SIZE);
 }
 

@@ -392,13 +392,13 @@ def test_recipients_as_senders_wrote_them(mqueue, scripted_server):
     instance = mqueue({"default": relay})
     instance.mqueue.put(["PFD:Ann Lee <one@x.example>", "PFD:group: two@x.example",
                          "PFD:three@x.example;", "PFD:(who) four@x.example",
-                         "PFD:<@r.example:five@x_y.example>"],
+                         "PFD:<@r.example:five@x_y.example>", r"PFD:\six@x.example"],
                         sender="Ann <ann@example.org>", lines=["B8BITMIME"])
     wait_for_names(instance, [])
     [mail] = relay.mails
     assert mail.sender == "ann@example.org"
     assert mail.recipients == ["one@x.example", "two@x.example", "three@x.example",
-                               "four@x.example", "five@x_y.example"]
+                               "four@x.example", "five@x_y.example", "six@x.example"]
     assert b"MAIL FROM:<ann@example.org> BODY=8BITMIME\r\n" in relay.lines
 
 

@@ -266,6 +266,31 @@ test_headers(void **state)
     forget();
 }
 
+/* Those of sendmail's own go where somebody wrote one. */
+static void
+test_resent_headers(void **state)
+{
+    (void)state;
+    judge_texts("V8\nSa@a.example\nRPFD:b@b.example\nH?D?Resent-Date: x\nH??To: y\n.\n", "x\n");
+    assert_string_equal(content(judgement.content), "To: y\r\n\r\nx\r\n");
+    forget();
+    judge_texts(
+        "V8\nSa@a.example\nRPFD:b@b.example\nH?D?Resent-Date: x\nH??resent-to: y\n.\n", "x\n");
+    assert_string_equal(content(judgement.content), "Resent-Date: x\r\nresent-to: y\r\n\r\nx\r\n");
+    forget();
+}
+
+/* What came back has the null sender, and the account of the one that it names. */
+static void
+test_response(void **state)
+{
+    (void)state;
+    judge_texts("V8\nFr\nSfoo@example.com\nRPFD:a@a.example\n.\n", "x\n");
+    assert_string_equal(judgement.sender, "");
+    assert_string_equal(judgement.account, "foo@example.com");
+    forget();
+}
+
 static void
 test_seven_bit(void **state)
 {
@@ -367,6 +392,8 @@ main(void)
         cmocka_unit_test(test_stored_addresses),
         cmocka_unit_test(test_null_sender),
         cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_resent_headers),
+        cmocka_unit_test(test_response),
         cmocka_unit_test(test_seven_bit),
         cmocka_unit_test(test_seven_bit_parts),
     };
