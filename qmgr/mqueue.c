@@ -19,6 +19,7 @@
 #include "qmgr/held.h"
 #include "qmgr/notify.h"
 #include "qmgr/schedule.h"
+#include "qmgr/show.h"
 #include "qmgr/worker.h"
 
 /* How long a job is left alone that somebody else has locked, */
@@ -210,6 +211,9 @@ mqueue_note_problems(struct job *job, const struct bytes *problems)
 
         if (outcome <= OUTCOME_DROPPED) {
             said.outcome = (enum outcome)outcome;
+            said.is_problem = said.outcome != OUTCOME_SENT;
+            /* The same as another one: whoever is told of that one need not hear of it again. */
+            said.tells = RELAY_TELLS_SUCCESS | RELAY_TELLS_TIME;
             said.status = said.outcome == OUTCOME_DROPPED ? EX_NOUSER : EX_OK;
             strlcpy(said.enhanced, STATUS[outcome], sizeof(said.enhanced));
             strlcpy(said.words, end + strspn(end, " "), sizeof(said.words));
@@ -268,6 +272,8 @@ mqueue_finish(struct job *job)
         deferred |= job->outcomes[i].outcome == OUTCOME_DEFERRED;
         dropped |= job->outcomes[i].outcome == OUTCOME_DROPPED;
         note_status(job, job->outcomes[i].status);
+        if (job->outcomes[i].is_problem)
+            show_problem(job, &job->outcomes[i]);
     }
     for (size_t i = 0; i < job->outcome_count; i++)
         if (job->outcomes[i].outcome != OUTCOME_SENT)

@@ -194,6 +194,21 @@ show_result(const struct worker *worker, const struct job *job, const struct mes
         tell_outcome(worker->account, find_recipient(job, result->recipient), &attempt);
 }
 
+void
+show_problem(const struct job *job, const struct mqueue_outcome *outcome)
+{
+    const struct control_file *control = mqueue_control(job->taken);
+    char recipient[LINE_SIZE / 2];
+    char line[LINE_SIZE];
+
+    if (!show_wants(job) || outcome->recipient >= control->recipient_count)
+        return;
+    text_escape(recipient, sizeof(recipient), control->recipients[outcome->recipient].address);
+    text_format(line, sizeof(line), "%s... %s%s", recipient,
+        outcome->outcome == OUTCOME_DEFERRED ? "Deferred: " : "User unknown: ", outcome->words);
+    tell(show.run, line);
+}
+
 /* The job that it was made for is not tried again in this run; those in its hand were given back.
  */
 void
@@ -248,7 +263,7 @@ show_notice(const struct job *job, const char *id)
 {
     char line[LINE_SIZE];
 
-    if (!job->shown || id[0] == '\0')
+    if (!show_wants(job) || id[0] == '\0')
         return;
     text_format(show.notice, sizeof(show.notice), "qf%s", id);
     text_format(line, sizeof(line), "N: %s", show.notice);

@@ -66,6 +66,7 @@ struct mqueue_outcome {
     uint32_t recipient;
     enum outcome outcome;
     uint32_t code; /* of the reply, 0: none */
+    bool is_problem; /* it was never tried, for it is no address that mail can be sent to */
     uint32_t tells; /* what the relay tells senders of itself (RELAY_TELLS_…) */
     int status; /* what a run ends with because of it (sysexits.h) */
     char enhanced[16];

@@ -149,3 +149,15 @@ def test_a_listing_of_young_jobs(sendmail, relay):
         expected = text.partition(f"$ {' '.join(['mailq', *words])}\n")[2].partition("\n[exit 0]")[0]
         shown = command.mailq(*words).stdout.replace(str(command.mqueue.directory), SHOWN)
         assert shown == expected + "\n", words
+
+
+@pytest.mark.one_identity
+def test_a_run_with_nobody_to_send_to(sendmail, relay):
+    """It says so, and the notice of it goes in the same run."""
+    command = sendmail(relay)
+    command.mqueue.put(["PFD:|/bin/prog", "PFD:none"], "ann@example.org")
+    result = command("-q", "-v")
+    assert "\n|/bin/prog... User unknown: it is a program" in result.stdout
+    assert '\nnone... Deferred: there is no local delivery, and neither an alias for "none"' in result.stdout
+    assert [mail.recipients for mail in relay.mails] == [["ann@example.org"]]
+    assert [name[:2] for name in command.mqueue.names()] == ["df", "qf"]
