@@ -85,7 +85,7 @@ class Sendmail:
         environment = {"PATH": "/usr/bin:/bin", "TZ": "UTC", "LD_PRELOAD": self.root / "shim.so",
                        "LD_LIBRARY_PATH": self.libraries}
         return subprocess.Popen([self.program, f"-C{self.root}/sendmail.cf", *arguments],
-                                cwd=self.root, env=environment, text=True,
+                                cwd=self.root, env=environment, text=True, errors="surrogateescape",
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, **who, **keywords)
 
