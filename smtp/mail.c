@@ -203,18 +203,52 @@ mail_in_session(const struct transaction *transaction, uint64_t number)
     return NULL;
 }
 
-void
-mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t length)
+/* A line: BEFORE is ours, the rest may come from outside. */
+static void
+append(const struct mail *mail, const char *before, const char *line, size_t length)
 {
     char text[LINE_SIZE];
-    size_t used = strlcpy(text, by_us ? ">>> " : "<<< ", sizeof(text));
+    size_t used = strlcpy(text, before, sizeof(text));
 
-    if (mail->transcript < 0)
-        return;
     text_escape_bytes(text + used, sizeof(text) - used - 1, line, length);
     used = strlcat(text, "\n", sizeof(text));
     if (write(mail->transcript, text, used) != (ssize_t)used)
         log_debug("%s: its transcript cannot be written", mail->id);
+}
+
+void
+mail_transcribe(struct mail *mail, const char *relay, bool by_us, const char *line, size_t length)
+{
+    char text[LINE_SIZE];
+
+    if (mail->transcript < 0)
+        return;
+    if (!mail->transcribed) {
+        text_format(text, sizeof(text), "%.*s:", (int)strcspn(relay, "["), relay);
+        append(mail, "... while talking to ", text, strlen(text));
+    }
+    mail->transcribed = true;
+    append(mail, by_us ? ">>> " : "<<< ", line, length);
+}
+
+/* Who does not get it, in sendmail's words. */
+static void
+transcribe_result(const struct mail *mail, size_t recipient, enum stage stage,
+    const struct decision *decision, const struct reply *reply)
+{
+    const char *address = mail->job.recipients[recipient].address;
+    char enhanced[ENHANCED_TEXT_SIZE];
+    char text[LINE_SIZE];
+
+    if (mail->transcript < 0 || decision->outcome == OUTCOME_SENT)
+        return;
+    if (decision->outcome == OUTCOME_DEFERRED)
+        text_format(text, sizeof(text), "%s... Deferred: %s", address, reply->words);
+    else
+        text_format(text, sizeof(text), "%u %s %s... %s", reply->code,
+            enhanced_print(decision->enhanced, enhanced), address,
+            stage == STAGE_RCPT ? "User unknown" : "Service unavailable");
+    append(mail, "", text, strlen(text));
 }
 
 /* Seconds with two digits that count, as Postfix shows them. */
@@ -277,8 +311,10 @@ mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct 
 
     divide_time(mail, times, delays);
     strlcpy(words, reply->words, sizeof(words));
-    if (stage != STAGE_UNTRIED)
+    if (stage != STAGE_UNTRIED) {
         log_result(mail, recipient, &decision, relay, delays, words);
+        transcribe_result(mail, recipient, stage, &decision, reply);
+    }
     mail->told++;
     service_send(qmgr, &(struct message){.type = MESSAGE_RESULT,
                            .result = {.job = mail->number,

@@ -21,6 +21,7 @@ struct mail {
     bool again; /* the session that had it ended: another one will have it */
     size_t told; /* recipients that qmgr was told of */
     int transcript; /* -1: none */
+    bool transcribed; /* something stands in it of this session */
     int64_t arrived_ns; /* since 1970 */
     int64_t begin_until_ns; /* of the monotonic clock; 0: there is no such time */
     int64_t taken_ns; /* in hand */
@@ -35,9 +36,10 @@ struct mail *mail_new(const struct message_deliver *deliver, struct error *error
 
 void mail_free(struct mail *mail);
 
-/* Appends a line of the dialogue to the mail's transcript, as sendmail marks them. It is for people
- * only: that it cannot be written is no reason to stop. */
-void mail_transcribe(const struct mail *mail, bool by_us, const char *line, size_t length);
+/* Appends a line of the dialogue with RELAY to the mail's transcript, as sendmail marks them. It is
+ * for people only: that it cannot be written is no reason to stop. */
+void mail_transcribe(
+    struct mail *mail, const char *relay, bool by_us, const char *line, size_t length);
 
 /* The mail of that number in TRANSACTION, whose jobs' contexts are mails; NULL where it is not
  * there.
@@ -54,7 +56,7 @@ struct mail_times {
     int64_t reported_ns; /* when a mail was reported last */
 };
 
-/* Logs what became of a recipient, unless nothing did, and tells QMGR. */
+/* Logs what became of a recipient, unless nothing did, and tells QMGR; the transcript too. */
 void mail_report(struct mail *mail, size_t recipient, enum stage stage, const struct reply *reply,
     const char *relay, struct mail_times *times, struct channel *qmgr);
 

@@ -75,7 +75,7 @@ static void
 on_spoken(void *context, const struct job *job, bool by_us, const char *line, size_t length)
 {
     if (job != NULL)
-        mail_transcribe(job->context, by_us, line, length);
+        mail_transcribe(job->context, worker.link.relay, by_us, line, length);
     tell_line(context, by_us, line, length);
 }
 

@@ -290,11 +290,13 @@ def test_a_transcript_tells_what_is_said(mqueue, scripted_server):
         wait_for(lambda: f"xf{first}" in instance.mqueue.names() and
                  instance.mqueue.text(f"xf{first}").endswith(">>> .\n"), 20,
                  lambda: f"{instance.mqueue.names()}\n{instance.tail()}")
-        begin, mail, *lines = instance.mqueue.text(f"xf{first}").splitlines()
+        begin, talking, mail, *lines = instance.mqueue.text(f"xf{first}").splitlines()
         assert begin.startswith("delivery by smailer began at ")
+        assert talking == f"... while talking to {relay.host}:"
         assert mail.startswith(">>> MAIL FROM:<foo@example.com>")
         assert lines == [">>> RCPT TO:<bad@x.example>", ">>> RCPT TO:<one@x.example>", ">>> DATA",
-                         "<<< 250 2.1.0 Ok", "<<< 550 5.1.1 no\\033body", "<<< 250 2.1.5 Ok",
+                         "<<< 250 2.1.0 Ok", "<<< 550 5.1.1 no\\033body",
+                         "550 5.1.1 bad@x.example... User unknown", "<<< 250 2.1.5 Ok",
                          "<<< 354 go on", ">>> (23 octets of content)", ">>> ."]
         others = wait_for(lambda: f"xf{second}" in instance.mqueue.names() and
                           instance.mqueue.text(f"xf{second}"), 20, "the other transcript")
