@@ -2,6 +2,7 @@
 drop directory; tests/crash does the same to those who take it."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -11,7 +12,8 @@ from crash.strace import CALLS, kill_arguments
 from harness import identity as identities
 from harness.mqueue import Mqueue
 from harness.process import wait_for
-from harness.smailer import SANITIZED, account, program
+from harness.sendmail import Sendmail
+from harness.smailer import BUILD, SANITIZED, account, program
 
 STEPS_MOST = 60
 BODY = "line\n" * 300 + "end\n"
@@ -90,3 +92,30 @@ def test_leaving_it_for_the_next_start(dying):
     assert len(dying.killed) > 8
     dying.instance.start()
     dying.check()
+
+
+def test_what_is_left_is_good_enough_for_sendmail(smailer, relay, unpacked, tmp_path):
+    """Whatever a death in rewriting, removing, holding or submitting leaves, real sendmail lists
+    and sends, each recipient at most once."""
+    subprocess.run([BUILD / "build/tests/unit/queue_mqueue_death"], check=True, capture_output=True,
+                   env={**os.environ, "SMAILER_LEFT": str(tmp_path)})
+    instance = smailer({"default": relay}, {}, started=False)
+    mqueue = Mqueue(instance.identity, instance.root / "mqueue")
+    scenes = sorted(tmp_path.iterdir())
+    expected = []
+    for number, scene in enumerate(scenes):
+        for path in scene.iterdir():
+            text = path.read_bytes()
+            mqueue.write(path.name.replace("AA00001", f"AA{number:05}"), text)
+            if path.name.startswith("qf") and b"\nq" not in text:  # else it is held
+                expected += re.findall(rb"(?m)^RPFD:(.*)$", text)
+    assert len(scenes) > 30
+    jobs = sorted(name[2:] for name in mqueue.names() if name.startswith("qf"))
+    sendmail = Sendmail(unpacked("sendmail-bin"), instance.root / "sendmail", mqueue, relay.port)
+    listing = sendmail.run("-bp")
+    assert sorted(re.findall(r"(?m)^ *(\w+) +\d+ \w{3} \w{3} ", listing)) == jobs, listing
+    assert "no control file" not in listing
+    output = sendmail.run("-q", "-v")
+    assert sorted(each for mail in relay.mails for each in mail.recipients) == sorted(
+        each.decode() for each in expected), output
+    assert [name for name in mqueue.names() if name[:2] in ("qf", "Qf")] == [], output

@@ -19,7 +19,7 @@ def excuses(role, kind):
     if (role, kind) == ("control", "sendmail"):
         return BATCH
     # A job of sendmail's has two recipients at the most here.
-    return TWICE.get(role, IN_HAND) * (2 if kind in ("mqueue", "sendmail") else 1)
+    return TWICE.get(role, IN_HAND) * (2 if kind in ("mqueue", "sendmail", "maildrop") else 1)
 
 
 def _kill(world, role, kind):

@@ -18,6 +18,8 @@ PROGRAMS = ("pickup", "cleanup", "lister", "qmgr", "committer", "smtp", "worker"
 
 def targets(kind):
     """Whom it is worth to kill: who has to do with mails of that kind."""
+    if kind == "maildrop":  # what comes after is as with sendmail
+        return ["qmgr", "committer"]
     left_out = {"sql": ("pickup", "committer")}.get(kind, ("sql",))
     return [each for each in PROGRAMS if each not in left_out]
 

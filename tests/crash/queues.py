@@ -182,14 +182,34 @@ class Submission(Jobs):
 
     def _submit(self, world, names):
         running = [(name, world.instance.popen(
-            program("sendmail"), "-C", world.instance.conf, "-oi", "-f", SENDER, address(name),
+            program("sendmail"), "-C", self._configuration(world), "-oi", "-f", SENDER, address(name),
             stdin=open(self._message(world, name), "rb"))) for name in names]
         return [name for name, process in running if process.wait(120) == 0]
+
+    def _configuration(self, world):
+        return world.instance.conf
 
     def _message(self, world, name):
         path = world.instance.root / "message"
         path.write_text(f"Subject: {name}\n\nThis is {name}.\n")
         return path
+
+
+class Drop(Submission):
+    """The same where sendmail does not reach control: it leaves the message in the drop directory."""
+
+    kind = "maildrop"
+
+    def create(self, world):
+        super().create(world)
+        self._offline = world.instance.root / "offline"
+        self._offline.mkdir(mode=0o755)
+        (self._offline / "main.cf").write_text(
+            f'run_directory = "{world.instance.root / "nowhere"}"\n'
+            f'state_directory = "{world.instance.root / "state"}"\n')
+
+    def _configuration(self, world):
+        return self._offline
 
 
 class Rows(Queue):
@@ -238,4 +258,4 @@ class Rows(Queue):
             " DELETE FROM tbl_mails_smailer WHERE key::text IN (SELECT fld_id::text FROM gone)")
 
 
-KINDS = {each.kind: each for each in (Spool, Jobs, Submission, Rows)}
+KINDS = {each.kind: each for each in (Spool, Jobs, Submission, Drop, Rows)}

@@ -58,6 +58,10 @@ def _points():
             quick = {"most": 3} if (kind, target) in QUICK_POINTS else None
             yield Scenario(f"point {kind} {target}", points.run, (kind, target), {}, quick,
                            must_try=target not in ("smtp", "control"))
+    for target in points.targets("maildrop"):
+        yield Scenario(f"point maildrop {target}", points.run, ("maildrop", target), {},
+                       {"most": 2} if target == "qmgr" else None)
+    for kind in ("spool", "mqueue", "sendmail", "sql"):
         yield Scenario(f"point {kind} master", points.run_master, (kind,),
                        {} if kind == "spool" else {"most": 40})
 

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,12 +131,16 @@ put(const struct scene *scene, const char *name, const char *text)
 static void
 begin(struct scene *scene)
 {
+    char text[256];
+
     memset(scene, 0, sizeof(*scene));
     snprintf(scene->path, sizeof(scene->path), "/tmp/smailer-death.XXXXXX");
     assert_non_null(mkdtemp(scene->path));
     scene->now = (int64_t)time(NULL) * 1000;
-    put(scene, "qf" ID,
-        "V8\nT1\nK0\nN0\nP1\nFbs\nSa@a\nRPFD:one@x\nRPFD:two@x\nH??Subject: x\n.\n");
+    snprintf(text, sizeof(text),
+        "V8\nT%" PRId64 "\nK0\nN0\nP1\nFbs\nSa@a\nRPFD:one@x\nRPFD:two@x\nH??Subject: x\n.\n",
+        scene->now / 1000);
+    put(scene, "qf" ID, text);
     put(scene, "df" ID, "body\n");
 }
 
@@ -295,6 +300,20 @@ die_after(int steps, const struct scene *scene, void (*work)(const struct scene 
     return WEXITSTATUS(status) == 0;
 }
 
+/* What is left, for real sendmail to look at: a directory of its own below $SMAILER_LEFT. */
+static void
+keep(const struct scene *scene)
+{
+    static unsigned int count;
+    const char *left = getenv("SMAILER_LEFT");
+    char command[512];
+
+    if (left == NULL)
+        return;
+    snprintf(command, sizeof(command), "cp -a %s %s/%u", scene->path, left, count++);
+    assert_int_equal(system(command), 0);
+}
+
 /* Dies at each step of WORK, and looks with CHECK at what is left. */
 static void
 die_everywhere(void (*work)(const struct scene *), void (*check)(const struct scene *, bool ended))
@@ -307,6 +326,7 @@ die_everywhere(void (*work)(const struct scene *), void (*check)(const struct sc
 
         begin(&scene);
         ended = die_after(steps, &scene, work);
+        keep(&scene);
         check(&scene, ended);
         end(&scene);
     }
