@@ -10,7 +10,8 @@ from harness import scripted
 from harness.commands import SHOWN, TRANSCRIPTS
 from harness.process import wait_for
 
-RUNS = (TRANSCRIPTS / "queue-run.txt").read_text().partition("=== queue run output shapes\n")[2]
+TEXT = (TRANSCRIPTS / "queue-run.txt").read_text()
+RUNS = TEXT.partition("=== queue run output shapes\n")[2]
 ZOE = ("<zoe@far.example.net>", "<zed@example.org>")
 BOB = ("bob@far.example.net", "Ann.Lee@Example.ORG")
 CARL = (["carl@other.example.com", "Sally.Smith@Far.Example.NET"], "geo@george.example.org")
@@ -161,3 +162,59 @@ def test_a_run_with_nobody_to_send_to(sendmail, relay):
     assert '\nnone... Deferred: there is no local delivery, and neither an alias for "none"' in result.stdout
     assert [mail.recipients for mail in relay.mails] == [["ann@example.org"]]
     assert [name[:2] for name in command.mqueue.names()] == ["df", "qf"]
+
+
+# Which jobs, and what is wrong with -q
+
+A, B, C = "6AM5EDAS024595", "6AM5EDkJ024596", "6AM5EDaf024597"
+SELECTED = re.findall(r"^(-q.*?)(?: \(.*\))? +-> (.*?)  \[exit 0\]$", TEXT, re.M)
+ERRORS = re.findall(r"^\$ sendmail (.*)\n((?:.*\n)*?)\[exit (\d+)\]$",
+                    TEXT.partition("=== errors of -q\n")[2].partition("=== ")[0], re.M)
+
+
+def fill_three(command, created=1795324470):  # Nov 22 05:14, 2026
+    """The jobs of these transcripts, in the order of their listings."""
+    for priority, id, sender, recipients in (
+            (1, C, "<zed@example.org>", ["PFD:<zoe@far.example.net>"]),
+            (2, A, "Ann.Lee@Example.ORG", ["PFD:bob@far.example.net"]),
+            (3, B, "geo@george.example.org", ["PFD:Sally.Smith@Far.Example.NET",
+                                              "PFD:carl@other.example.com"])):
+        command.mqueue.put(recipients, sender, "x\n", id, created, priority=priority)
+
+
+def options_of(words):
+    """"-qI<last 6 of A>" and the like, with the id."""
+    for text, id in (("<full id of A>", A), ("<last 6 of A>", A[-6:]), ("<qf+id of A>", f"qf{A}"),
+                     ("<id of A, lower case>", A.lower()), ("<A>", A)):
+        words = words.replace(text, id)
+    return words.split()
+
+
+@pytest.mark.one_identity
+def test_selections(sendmail, make_relay):
+    """Of each listing, and of each run, in which all is deferred."""
+    relay = make_relay(lambda stage, mail, address: "451 4.3.0 later" if stage == "rcpt" else None)
+    command = sendmail(relay, started=True)
+    fill_three(command, time.time())
+    assert len(SELECTED) == 30
+    for words, names in SELECTED:
+        expected = sorted({"A": A, "B": B, "C": C}[name] for name in re.findall(r"\b[ABC]\b", names))
+        listing = command(*options_of(words), "-bp")
+        run = command(*options_of(words), "-v")
+        assert sorted(command.ids(listing.stdout)) == expected, words
+        assert sorted(re.findall(r"(?m)^Running \S*/(\w+) ", run.stdout)) == expected, words
+        assert (listing.returncode, run.returncode) == (0, 0), words
+
+
+@pytest.mark.one_identity
+def test_mistakes_in_q(sendmail, relay):
+    command = sendmail(relay)
+    fill_three(command)
+    assert len(ERRORS) == 20
+    for words, output, status in ERRORS:
+        # That was one word; and what sendmail says of its test mode after it, nobody does here.
+        options = ["-q 15m", "-bp"] if words == "-q 15m -bp" else words.split()
+        expected = output.partition("ADDRESS TEST MODE")[0]
+        result = command(*options)
+        assert result.stdout.replace(str(command.mqueue.directory), SHOWN) == expected, words
+        assert (result.returncode, result.stderr) == (int(status), ""), words
