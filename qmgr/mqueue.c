@@ -14,6 +14,7 @@
 #include "lib/memory.h"
 #include "lib/outcome.h"
 #include "lib/service.h"
+#include "lib/text.h"
 #include "qmgr/account.h"
 #include "qmgr/finish.h"
 #include "qmgr/held.h"
@@ -26,6 +27,8 @@
 #define BUSY_MS 2000
 /* and one that cannot be sent as it is, where that may soon be otherwise. */
 #define LEFT_MS 60000
+
+#define LINE_SIZE 1001
 
 /* A commit whose notice cleanup has. */
 struct asked {
@@ -52,7 +55,12 @@ mqueue_take_job(struct job *job, bool force)
 static void
 leave(struct job *job, const struct commit *commit)
 {
-    log_warn("%s: %s: stays as it is: %s", job->id, job->identity.name, commit->error.text);
+    char words[LINE_SIZE];
+
+    text_format(
+        words, sizeof(words), "%s: stays as it is: %s", job->identity.name, commit->error.text);
+    log_warn("%s: %s", job->id, words);
+    show_refused(job, words);
     finish_untouched(job, JOB_LATER, clock_now_ms() + LEFT_MS);
 }
 
@@ -88,7 +96,11 @@ end_held(struct job *job, const struct commit *commit)
 static void
 end_lost(struct job *job, const struct commit *commit)
 {
-    log_error("%s: Losing %s: %s", job->id, job->identity.name, commit->error.text);
+    char words[LINE_SIZE];
+
+    text_format(words, sizeof(words), "Losing %s: %s", job->identity.name, commit->error.text);
+    log_error("%s: %s", job->id, words);
+    show_refused(job, words);
     finish_untouched(job, JOB_DROPPED, 0);
 }
 

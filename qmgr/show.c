@@ -195,16 +195,22 @@ show_result(const struct worker *worker, const struct job *job, const struct mes
 }
 
 void
+show_refused(const struct job *job, const char *words)
+{
+    if (show_wants(job))
+        tell(show.run, words);
+}
+
+void
 show_problem(const struct job *job, const struct mqueue_outcome *outcome)
 {
     const struct control_file *control = mqueue_control(job->taken);
-    char recipient[LINE_SIZE / 2];
     char line[LINE_SIZE];
 
     if (!show_wants(job) || outcome->recipient >= control->recipient_count)
         return;
-    text_escape(recipient, sizeof(recipient), control->recipients[outcome->recipient].address);
-    text_format(line, sizeof(line), "%s... %s%s", recipient,
+    text_format(line, sizeof(line), "%.500s... %s%s",
+        control->recipients[outcome->recipient].address,
         outcome->outcome == OUTCOME_DEFERRED ? "Deferred: " : "User unknown: ", outcome->words);
     tell(show.run, line);
 }

@@ -35,6 +35,9 @@ void show_spoken(struct worker *worker, const char *line);
 void show_result(
     const struct worker *worker, const struct job *job, const struct message_result *result);
 
+/* JOB is not tried, or not any more: why. */
+void show_refused(const struct job *job, const char *words);
+
 /* A recipient of JOB, which is taken, to whom nothing can be sent: why. */
 void show_problem(const struct job *job, const struct mqueue_outcome *outcome);
 

@@ -171,6 +171,18 @@ def test_a_run_ends_as_that_of_sendmail(sendmail, relay, key):
 
 
 @pytest.mark.one_identity
+def test_q_v_says_what_cannot_be_tried(sendmail, relay):
+    command = sendmail(relay)
+    command.mqueue.put_case(Case("b01-no-terminator"))
+    command.mqueue.put("bob@far.example.net", id="AA00002", lines=["x\x1b[2J"])
+    command.mqueue.put("carl@far.example.net", priority=10**6)
+    lines = command("-q", "-v").stdout.splitlines()
+    assert "qf6AM50KDN010401: stays as it is: incomplete queue file" in lines
+    assert "Losing qfAA00002: unrecognized line: x\\033[2J" in lines
+    assert relay.wait(1)[0].recipients == ["carl@far.example.net"]
+
+
+@pytest.mark.one_identity
 @pytest.mark.parametrize("stage, reply, status", [
     ("rcpt", "550 5.1.1 no such user", 67), ("rcpt", "552 5.2.2 full", 69),
     ("content", "554 5.6.0 no", 69), ("rcpt", "451 4.3.0 busy", 0)])
