@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness import scripted
 from harness.mqueue import Mqueue
 from harness.process import wait_for
 from harness.sendmail import Sendmail
@@ -182,33 +183,69 @@ def left(mqueue):
     return found
 
 
+class Pair:
+    """smailer's sendmail and the real one, each with a queue and a relay of its own."""
+
+    def __init__(self, smailer, scripted_server, package):
+        self.relays = [scripted_server({"rcpt": answer}, pipelining=False,
+                                       extensions=["8BITMIME", "SIZE", "DSN"]) for _ in range(2)]
+        self.instance = smailer(
+            {"default": account(self.relays[0], connections=1, pass_auth=True)}, {}, started=False)
+        self.queues = [Mqueue(self.instance.identity, self.instance.root / name)
+                       for name in ("ours", "theirs")]
+        self.instance.sections.append(self.queues[0].section(hostname="mail.example.org"))
+        self.instance.configure()
+        self.real = Sendmail(package, self.instance.root / "sendmail", self.queues[1],
+                             self.relays[1].port)
+        for mqueue in self.queues:
+            fill(mqueue)
+
+    def ours(self, *words):
+        return self.instance.run(program("sendmail"), "-C", self.instance.conf, *words,
+                                 environment=self.instance.environment(TZ="UTC")).stdout
+
+    def sent(self):
+        return map(sent, self.relays)
+
+
+@pytest.fixture
+def pair(smailer, scripted_server, unpacked):
+    return Pair(smailer, scripted_server, unpacked("sendmail-bin"))
+
+
 @pytest.mark.one_identity
-def test_as_real_sendmail_does_it(smailer, scripted_server, unpacked):
-    relays = [scripted_server({"rcpt": answer}, pipelining=False,
-                              extensions=["8BITMIME", "SIZE", "DSN"]) for _ in range(2)]
-    instance = smailer({"default": account(relays[0], connections=1, pass_auth=True)}, {},
-                       started=False)
-    ours, theirs = (Mqueue(instance.identity, instance.root / name) for name in ("ours", "theirs"))
-    instance.sections.append(ours.section(hostname="mail.example.org"))
-    instance.configure()
-    real = Sendmail(unpacked("sendmail-bin"), instance.root / "sendmail", theirs, relays[1].port)
-    for mqueue in (ours, theirs):
-        fill(mqueue)
-
-    def run(*words):
-        return instance.run(program("sendmail"), "-C", instance.conf, *words,
-                            environment=instance.environment(TZ="UTC")).stdout
-
+def test_as_real_sendmail_does_it(pair):
     for words in (["-bp"], ["-bp", "-v"]):
-        assert listed(run(*words)) == listed(real.run(*words))
-    run("-q", "-v")
-    real.run("-q", "-v")
-    our_mails, their_mails = map(sent, relays)
-    our_files, their_files = left(ours), left(theirs)
+        assert listed(pair.ours(*words)) == listed(pair.real.run(*words))
+    pair.ours("-q", "-v")
+    pair.real.run("-q", "-v")
+    our_mails, their_mails = pair.sent()
+    our_files, their_files = map(left, pair.queues)
     for case in CASES:
         assert our_mails.get(case) == their_mails.get(case), case
         assert our_files.get(case) == their_files.get(case), case
     assert set(our_mails) <= set(CASES)
+
+
+@pytest.mark.one_identity
+def test_each_finishes_what_the_other_deferred(pair):
+    """All is refused for now, so each rewrites its queue, and gets that of the other."""
+    for relay in pair.relays:
+        relay.table["rcpt"] = scripted.reply("451 4.3.0 busy")
+    pair.ours("-q", "-v")
+    pair.real.run("-q", "-v")
+    ours, theirs = (mqueue.directory for mqueue in pair.queues)
+    assert listed(pair.ours("-bp")) == listed(pair.real.run("-bp", f"-oQ{ours}"))
+    for relay in pair.relays:
+        relay.table.clear()
+        relay.lines.clear()
+    pair.ours("-q", "-v", f"-oQ{theirs}")
+    pair.real.run("-q", "-v", f"-oQ{ours}")
+    our_mails, their_mails = pair.sent()
+    assert len(our_mails) > 45
+    for case in CASES:
+        assert our_mails.get(case) == their_mails.get(case), case
+    assert pair.queues[0].names() == pair.queues[1].names()
 
 
 @pytest.mark.one_identity
