@@ -25,9 +25,11 @@ enum message_type {
     MESSAGE_COUNT
 };
 
-/* What a relay tells senders of itself, so that nobody else has to. */
+/* What a relay offers that changes what others say: with the first two it tells senders itself what
+ * becomes of their mail, so that nobody else has to. */
 #define RELAY_TELLS_SUCCESS 1U /* it offers DSN (RFC 3461) */
 #define RELAY_TELLS_TIME 2U /* it offers DELIVERBY (RFC 2852) */
+#define RELAY_TELLS_CODES 4U /* it offers ENHANCEDSTATUSCODES (RFC 2034) */
 
 /* What a worker is for. The last two tell their dialogue. */
 enum worker_kind {

@@ -127,9 +127,10 @@ show_spoken(struct worker *worker, const char *line)
     tell(show.run, text);
 }
 
-/* What the server said, without the codes that it begins with. */
+/* What the server said, without the codes that it begins with; the second one is text where it did
+ * not say that it has such. */
 static const char *
-skip_codes(const char *words)
+skip_codes(const struct worker *worker, const char *words)
 {
     size_t code = strspn(words, "0123456789");
     size_t enhanced;
@@ -137,6 +138,8 @@ skip_codes(const char *words)
     if (code != 3 || words[code] != ' ')
         return words;
     words += code + 1;
+    if ((worker->tells & RELAY_TELLS_CODES) == 0)
+        return words;
     enhanced = strspn(words, "0123456789.");
     return enhanced >= 5 && words[enhanced] == ' ' ? words + enhanced + 1 : words;
 }
@@ -160,7 +163,7 @@ print_deferred(
 
 /* The words for an outcome are sendmail's. */
 static void
-tell_outcome(const struct account *account, const char *recipients, const struct attempt *attempt)
+tell_outcome(const struct worker *worker, const char *recipients, const struct attempt *attempt)
 {
     char words[900];
 
@@ -168,11 +171,12 @@ tell_outcome(const struct account *account, const char *recipients, const struct
     struct decision decision;
     char line[LINE_SIZE];
 
-    print_deferred(account, attempt, words, sizeof(words));
+    print_deferred(worker->account, attempt, words, sizeof(words));
     enhanced_parse(attempt->enhanced, strlen(attempt->enhanced), &enhanced);
     decision = outcome_decide(attempt->stage, attempt->code, enhanced);
     if (decision.outcome == OUTCOME_SENT)
-        text_format(line, sizeof(line), "%s... Sent (%s)", recipients, skip_codes(attempt->words));
+        text_format(
+            line, sizeof(line), "%s... Sent (%s)", recipients, skip_codes(worker, attempt->words));
     else if (decision.outcome == OUTCOME_DEFERRED)
         text_format(line, sizeof(line), "%s... Deferred: %s", recipients, words);
     else
@@ -191,7 +195,7 @@ show_result(const struct worker *worker, const struct job *job, const struct mes
         .words = result->words};
 
     if (job->shown && attempt.stage != STAGE_UNTRIED)
-        tell_outcome(worker->account, find_recipient(job, result->recipient), &attempt);
+        tell_outcome(worker, find_recipient(job, result->recipient), &attempt);
 }
 
 void
@@ -226,7 +230,7 @@ show_link_failed(struct worker *worker, const struct attempt *attempt)
     if (job == NULL)
         return;
     list_recipients(job, recipients, sizeof(recipients));
-    tell_outcome(worker->account, recipients, attempt);
+    tell_outcome(worker, recipients, attempt);
     finish_attempt(job, attempt);
 }
 

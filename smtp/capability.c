@@ -15,6 +15,7 @@ static const struct {
     {"STARTTLS", offsetof(struct capabilities, starttls)},
     {"AUTH", offsetof(struct capabilities, login)},
     {"DELIVERBY", offsetof(struct capabilities, deliver_by)},
+    {"ENHANCEDSTATUSCODES", offsetof(struct capabilities, enhanced_codes)},
 };
 
 /* The number at TEXT; one too large for this type limits nothing. */

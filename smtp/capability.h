@@ -17,6 +17,7 @@ struct capabilities {
     bool starttls;
     bool login; /* AUTH */
     bool deliver_by; /* DELIVERBY, RFC 2852 */
+    bool enhanced_codes; /* ENHANCEDSTATUSCODES, RFC 2034 */
     uint64_t size_limit; /* octets of the largest mail; 0: none told */
     uint64_t least_time; /* seconds that a mail which has to be in time must have left */
 };

@@ -264,7 +264,8 @@ on_connected(void *context)
                          .link_up = {.relay = worker.link.relay,
                              .room = capabilities.pipelining ? ROOM_PIPELINING : ROOM_PLAIN,
                              .tells = (capabilities.dsn ? RELAY_TELLS_SUCCESS : 0) |
-                                      (capabilities.deliver_by ? RELAY_TELLS_TIME : 0)}});
+                                      (capabilities.deliver_by ? RELAY_TELLS_TIME : 0) |
+                                      (capabilities.enhanced_codes ? RELAY_TELLS_CODES : 0)}});
     pump();
 }
 
