@@ -271,7 +271,8 @@ def test_a_locked_job_is_left_alone(mqueue, relay):
 
 
 def test_a_transcript_tells_what_is_said(mqueue, scripted_server):
-    """While a job is in delivery, and of that job only, though the next is said in the same breath."""
+    """While a job is in delivery, and of that job only, though the next is said in the same breath;
+    the login belongs to none."""
     released = threading.Event()
 
     async def wait_then_accept(session):
@@ -280,8 +281,11 @@ def test_a_transcript_tells_what_is_said(mqueue, scripted_server):
         session.say("250 2.0.0 Ok")
 
     relay = scripted_server({"content": wait_then_accept,
-                             "rcpt": [reply("550 5.1.1 no\x1bbody"), reply("250 2.1.5 Ok")]})
-    instance = mqueue({"default": account(relay, connections=1)}, started=False)
+                             "rcpt": [reply("550 5.1.1 no\x1bbody"), reply("250 2.1.5 Ok")],
+                             "auth": reply("334 "), "other": reply("235 2.7.0 Ok")},
+                            extensions=["8BITMIME", "AUTH PLAIN"])
+    instance = mqueue({"default": account(relay, connections=1, user="foo", password="tea4two",
+                                          plaintext_login=True)}, started=False)
     first, second = "6AM50KDN000001", "6AM50KDN000002"
     instance.mqueue.put(["bad@x.example", "one@x.example"], id=first, priority=10)
     instance.mqueue.put("two@x.example", id=second, priority=20)
