@@ -208,10 +208,13 @@ show_refused(const struct job *job, const char *words)
 void
 show_problem(const struct job *job, const struct mqueue_outcome *outcome)
 {
-    const struct control_file *control = mqueue_control(job->taken);
+    const struct control_file *control;
     char line[LINE_SIZE];
 
-    if (!show_wants(job) || outcome->recipient >= control->recipient_count)
+    if (!show_wants(job))
+        return;
+    control = mqueue_control(job->taken);
+    if (outcome->recipient >= control->recipient_count)
         return;
     text_format(line, sizeof(line), "%.500s... %s%s",
         control->recipients[outcome->recipient].address,
