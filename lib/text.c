@@ -129,6 +129,8 @@ text_format_list(char *target, size_t size, const char *format, va_list argument
 
     if (length >= 0 && (size_t)length < size)
         return true;
+    if (size == 0)
+        return false;
     target[length < 0 ? 0 : whole_characters(target, size - 1)] = '\0';
     return false;
 }

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Formats into TARGET (SIZE octets, one at the least; always terminated). What does not fit is cut
- * at a character; false where it was, for those to whom it matters. (snprintf is for those who want
+/* Formats into TARGET (SIZE octets; terminated, but where it has none). What does not fit is cut at
+ * a character; false where it was, for those to whom it matters. (snprintf is for those who want
  * the length.) */
 bool text_format(char *target, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

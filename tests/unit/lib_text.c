@@ -51,6 +51,16 @@ other_octets_are_cut_anywhere(void **state)
 }
 
 static void
+what_has_no_room_stays_as_it_is(void **state)
+{
+    char text[2] = {'x', 'y'};
+
+    (void)state;
+    assert_false(text_format(text + 1, 0, "%s", "ż"));
+    assert_memory_equal(text, "xy", 2);
+}
+
+static void
 a_cut_ends_at_a_character(void **state)
 {
     (void)state;
@@ -68,6 +78,7 @@ main(void)
         cmocka_unit_test(what_fits_is_whole),
         cmocka_unit_test(what_does_not_fit_is_cut_at_a_character),
         cmocka_unit_test(other_octets_are_cut_anywhere),
+        cmocka_unit_test(what_has_no_room_stays_as_it_is),
         cmocka_unit_test(a_cut_ends_at_a_character),
     };
 
