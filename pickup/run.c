@@ -164,6 +164,17 @@ run_names_base(const char *sid, const struct base *base)
     return sid[0] == '\0' || base_name_fits(sid, queue->section, queue->sid);
 }
 
+/* What qmgr has is waited for, also where its file is not there any more: that of a list goes before
+ * the mails that it becomes are heard of. */
+static void
+adopt_in_hand(struct run *run, struct base *base)
+{
+    for (size_t at = 0; run->names == NULL && at < base->known.size; at++) {
+        if (base->known.files[at].used && base->known.files[at].kind == KNOWN_IN_HAND)
+            run_adopt(run, &base->known.files[at]);
+    }
+}
+
 static void
 begin(struct run *run)
 {
@@ -178,6 +189,7 @@ begin(struct run *run)
         if (base->queue == NULL || !run_names_base(run->sid, base))
             continue;
         base_begin_run(base, run);
+        adopt_in_hand(run, base);
         runs.host->wake(base);
         count++;
     }
