@@ -27,6 +27,15 @@ turn(uint32_t parts[], uint32_t count, int64_t *last, int64_t now)
     *last = now;
 }
 
+/* So that what is written down can be read again, and no sum overflows. */
+static uint32_t
+bounded(int64_t count)
+{
+    if (count < 0)
+        return 0;
+    return count > QUOTA_HOUR_MOST ? QUOTA_HOUR_MOST : (uint32_t)count;
+}
+
 static uint32_t
 room_in(const uint32_t parts[], uint32_t count, uint32_t limit)
 {
@@ -107,9 +116,11 @@ quota_end(struct quota *quota, const struct quota_limits *limits, struct quota_m
 void
 quota_recall(struct quota *quota, int64_t hour, uint32_t count, int64_t wall)
 {
+    uint32_t *counted = part(quota->hours, QUOTA_HOURS, hour);
+
     turn(quota->hours, QUOTA_HOURS, &quota->hour, wall / HOUR_MS);
     if (hour <= quota->hour && hour > quota->hour - QUOTA_HOURS)
-        *part(quota->hours, QUOTA_HOURS, hour) += count;
+        *counted = bounded((int64_t)*counted + count);
 }
 
 /* What is counted for HOUR. */
@@ -131,7 +142,7 @@ quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs,
         int64_t own = count_of(quota, hour) - count_of(seen, hour);
         int64_t all = count_of(theirs, hour) + own;
 
-        *part(quota->hours, QUOTA_HOURS, hour) = all > 0 ? (uint32_t)all : 0;
+        *part(quota->hours, QUOTA_HOURS, hour) = bounded(all);
         is_new |= own != 0;
     }
     *seen = *quota;

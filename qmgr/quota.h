@@ -11,6 +11,8 @@
 /* A minute, and a day, in parts, and the part that has just begun. */
 #define QUOTA_SECONDS 61
 #define QUOTA_HOURS 25
+#define QUOTA_HOUR_MOST                                                                            \
+    (UINT32_MAX / 64) /* mails counted in an hour; what is more is not counted */
 
 struct quota_limits {
     uint32_t per_minute; /* 0: any number, as for the next */
@@ -55,8 +57,8 @@ void quota_end(struct quota *quota, const struct quota_limits *limits, struct qu
  * of them. SEEN becomes QUOTA as it is now. True where that is not what is written down yet. */
 bool quota_merge(struct quota *quota, struct quota *seen, const struct quota *theirs, int64_t wall);
 
-/* Takes over what was written down: COUNT mails in HOUR. What is too old, or still to come, is
- * passed over. */
+/* Takes over what was written down: COUNT mails (up to QUOTA_HOUR_MOST) in HOUR. What is too old,
+ * or still to come, is passed over. */
 void quota_recall(struct quota *quota, int64_t hour, uint32_t count, int64_t wall);
 
 #endif

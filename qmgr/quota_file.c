@@ -97,7 +97,7 @@ read_line(char *line)
         return false;
     while (*text != '\0') {
         if (!take_number(&text, INT64_MAX / 2, &hour) ||
-            !take_number(&text, UINT32_MAX / 64, &count))
+            !take_number(&text, QUOTA_HOUR_MOST, &count))
             return false;
         if (account != NULL)
             quota_recall(&file.theirs[account->number], hour, (uint32_t)count, clock_now_ms());

@@ -165,6 +165,24 @@ what_others_begin_counts(void **state)
     assert_int_equal(quota_left(&others, &limits, WALL + HOUR, 0), 6);
 }
 
+/* A file that somebody wrote may say anything; what is written after it can be read again. */
+static void
+no_hour_counts_more_than_can_be_written(void **state)
+{
+    struct quota quota = {0};
+    struct quota seen = {0};
+    struct quota theirs = {0};
+    const struct quota_limits limits = {.per_day = UINT32_MAX};
+
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        quota_recall(&theirs, WALL / HOUR, QUOTA_HOUR_MOST, WALL);
+    assert_int_equal(quota_left(&theirs, &limits, WALL, 0), UINT32_MAX - QUOTA_HOUR_MOST);
+    quota_begin(&quota, WALL, 0);
+    assert_true(quota_merge(&quota, &seen, &theirs, WALL));
+    assert_int_equal(quota_left(&quota, &limits, WALL, 0), UINT32_MAX - QUOTA_HOUR_MOST);
+}
+
 /* A pause that was written down before the machine was started anew. */
 static void
 a_pause_is_never_longer_than_it_may_be(void **state)
@@ -190,6 +208,7 @@ main(void)
         cmocka_unit_test(what_was_written_down_counts),
         cmocka_unit_test(what_others_begin_counts),
         cmocka_unit_test(a_clock_that_is_set_back_frees_nothing_at_once),
+        cmocka_unit_test(no_hour_counts_more_than_can_be_written),
         cmocka_unit_test(a_pause_is_never_longer_than_it_may_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
