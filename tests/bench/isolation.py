@@ -18,8 +18,8 @@ PLACES = 40  # for workers: enough for all accounts
 QUOTA = 100
 LIMIT = 120  # seconds
 WAITED = """\
-  Little of that time is a processor's: the mails whose relay is down are deferred with records that are
-  synced, in groups, and until such a sync is over the one thread that does so moves nothing to sent/;
+  The mails whose relay is down are deferred with records that are synced, in groups. Until such a sync
+  is over, the one thread that does so, which most of qmgr's time is spent in, moves nothing to sent/;
   workers get no more mails than they have places for until what they sent is moved."""
 
 
