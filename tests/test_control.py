@@ -229,6 +229,17 @@ def test_send_sends_what_a_list_became(smailer, relay, running):
 
 
 @pytest.mark.one_identity
+def test_send_waits_for_a_list_that_is_being_split(smailer, relay):
+    """Its file is gone, and of the mails that it becomes only some are there."""
+    count = 2000
+    instance = smailer({FOO: account(relay, connections=1)})
+    name = instance.base.put(document(*[item(address=f"{i}@example.org") for i in range(count)]))
+    wait_for(lambda: name not in instance.base.files(""), 30, "the list to be split", 0)
+    instance.cli_ok("send")
+    assert instance.base.files("") == [] and len(relay.mails) == count
+
+
+@pytest.mark.one_identity
 def test_send_ends_when_mails_that_wait_are_taken_away(smailer, make_relay):
     relay = make_relay(delay=0.3)
     instance = smailer({FOO: account(relay, connections=1)})
