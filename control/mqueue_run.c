@@ -38,7 +38,7 @@ ask(struct mqueue_run *run)
 {
     const struct queue_settings *queue = base_find(run->queue);
     struct bytes names = {run->names, run->names_size};
-    char sid[512];
+    char sid[256];
 
     if (run->selected && run->verbose)
         names = (struct bytes){run->name, strlen(run->name) + 1};
@@ -46,7 +46,6 @@ ask(struct mqueue_run *run)
         service_send(service_peer(ROLE_PICKUP, 0),
             &(struct message){MESSAGE_RUN_ONLY, .run_only = {run->request.number, names}});
     text_format(sid, sizeof(sid), "%s/%s", queue->section, queue->sid);
-    sid[255] = '\0';
     service_send(service_peer(ROLE_PICKUP, 0),
         &(struct message){MESSAGE_RUN,
             .run = {.run = run->request.number, .force = 1, .sid = sid, .sender = ""}});
