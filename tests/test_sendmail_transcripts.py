@@ -24,6 +24,17 @@ def run_of(title):
     return found[1], int(found[2])
 
 
+def printed(transcript, *words):
+    """What the command of these WORDS printed in the file TRANSCRIPT, which ended with 0."""
+    text = (TRANSCRIPTS / transcript).read_text()
+    return text.partition(f"$ {' '.join(words)}\n")[2].partition("[exit 0]")[0]
+
+
+def shown(command, *words):
+    """What it prints here."""
+    return command(*words[1:], name=words[0]).stdout.replace(str(command.mqueue.directory), SHOWN)
+
+
 def plain(output, mqueue):
     """Without what differs from host to host: ids, the queue's path, ports, the name of this host; how
     large a mail is said to be, brackets of the only recipient, how sendmail writes MAIL and RCPT, and
@@ -93,7 +104,6 @@ def test_a_run(sendmail, scripted_server, title, jobs, options):
 @pytest.mark.one_identity
 def test_a_listing_of_a_locked_job(sendmail, relay):
     command = sendmail(relay)
-    text = (TRANSCRIPTS / "06-locked.txt").read_text()
     created = 1795324860  # Nov 22 05:21, 2026
     command.mqueue.put("bob@far.example.net", "ann@example.org", "x\n", "6AM5LK6b003756", created,
                        priority=30070)
@@ -103,23 +113,18 @@ def test_a_listing_of_a_locked_job(sendmail, relay):
         fcntl.flock(file, fcntl.LOCK_EX)
         for words in (["mailq"], ["mailq", "-v"],
                       ["sendmail", "-q", "-v", "-qI<the locked one>"]):
-            expected = text.partition(f"$ {' '.join(words)}\n")[2].partition("\n[exit 0]")[0]
+            expected = printed("06-locked.txt", *words)
             words[-1] = words[-1].replace("<the locked one>", "6AM5LJs2003703")
-            shown = command(*words[1:], name=words[0]).stdout.replace(
-                str(command.mqueue.directory), SHOWN)
-            assert shown == expected + "\n", words
+            assert shown(command, *words) == expected, words
 
 
 @pytest.mark.one_identity
 def test_a_listing_of_a_large_job(sendmail, relay):
     command = sendmail(relay)
-    text = (TRANSCRIPTS / "09-large.txt").read_text()
     command.mqueue.put("bob@far.example.net", "ann@example.org", "x" * 1420000, "6AM5LaiT006120",
                        1795324860, priority=1450068)
     for words in ([], ["-v"]):
-        expected = text.partition(f"$ {' '.join(['mailq', *words])}\n")[2].partition("\n[exit 0]")[0]
-        shown = command.mailq(*words).stdout.replace(str(command.mqueue.directory), SHOWN)
-        assert shown == expected + "\n", words
+        assert shown(command, "mailq", *words) == printed("09-large.txt", "mailq", *words), words
 
 
 @pytest.mark.one_identity
@@ -127,13 +132,11 @@ def test_a_listing_that_is_cut(sendmail, relay):
     """sendmail takes those that it meets first in the directory, so which is not defined."""
     command = sendmail(relay)
     command.fill("03-several")
-    text = (TRANSCRIPTS / "05b-max-run.txt").read_text()
-    expected = text.partition("$ mailq -OMaxQueueRunSize=2\n")[2].partition("\n[exit 0]")[0]
-    shown = command.mailq("-OMaxQueueRunSize=2").stdout.replace(str(command.mqueue.directory), SHOWN)
-    whole = command.mailq().stdout.splitlines()
-    lines, wanted = shown.splitlines(), expected.splitlines()
+    words = ("mailq", "-OMaxQueueRunSize=2")
+    listing, whole = shown(command, *words), command.mailq().stdout.splitlines()
+    lines, wanted = listing.splitlines(), printed("05b-max-run.txt", *words).splitlines()
     assert (lines[:2], lines[-1]) == (wanted[:2], wanted[-1])
-    assert len(command.ids(shown)) == 2 and set(lines[2:-1]) <= set(whole)
+    assert len(command.ids(listing)) == 2 and set(lines[2:-1]) <= set(whole)
 
 
 @pytest.mark.one_identity
@@ -145,11 +148,8 @@ def test_a_listing_of_young_jobs(sendmail, relay):
         path.write_text(re.sub(r"(?m)^K[1-9]\d*$", f"K{int(time.time()) - 60}",
                                path.read_text(errors="surrogateescape")),
                         errors="surrogateescape")
-    text = (TRANSCRIPTS / "04-too-young.txt").read_text()
     for words in (["-OMinQueueAge=3h"], ["-v", "-OMinQueueAge=3h"]):
-        expected = text.partition(f"$ {' '.join(['mailq', *words])}\n")[2].partition("\n[exit 0]")[0]
-        shown = command.mailq(*words).stdout.replace(str(command.mqueue.directory), SHOWN)
-        assert shown == expected + "\n", words
+        assert shown(command, "mailq", *words) == printed("04-too-young.txt", "mailq", *words), words
 
 
 @pytest.mark.one_identity

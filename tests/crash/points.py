@@ -56,6 +56,13 @@ def run(tally, seed, kind, target, most=None):
 # a slow disk
 
 
+def _kill_soon(world, note):
+    time.sleep(world.random.uniform(0.2, 1))
+    [victim] = world.pids("qmgr")
+    world.send(victim)
+    world.note(note, ROOM)
+
+
 def _slow_moves(world):
     """Each rename takes its time, and qmgr dies while the relay is ahead of them."""
     given = world.queue.put(world, world.names(BATCH * 2))
@@ -63,13 +70,8 @@ def _slow_moves(world):
                        "inject=renameat2:delay_enter=150000"):
         before = world.recorder.total
         wait_for(lambda: world.recorder.total >= before + 2, 30, "mails at the relay")
-        time.sleep(world.random.uniform(0.2, 1))
-        [victim] = world.pids("qmgr")
-        world.send(victim)
-        world.note("qmgr killed while its disk is slow", ROOM)
-    world.settle(given)
-    world.account(given)
-    world.queue.forget(given)
+        _kill_soon(world, "qmgr killed while its disk is slow")
+    world.finish(given)
 
 
 def _failing_moves(world):
@@ -82,13 +84,8 @@ def _failing_moves(world):
         for at in range(0, len(names), 3):  # too few to become a list, which is split by renames
             given += world.queue.put(world, names[at:at + 3])
         wait_for(lambda: world.recorder.total > before, 30, "a mail at the relay")
-        time.sleep(world.random.uniform(0.2, 1))
-        [victim] = world.pids("qmgr")
-        world.send(victim)
-        world.note("qmgr killed while its disk is full", ROOM)
-    world.settle(given)
-    world.account(given)
-    world.queue.forget(given)
+        _kill_soon(world, "qmgr killed while its disk is full")
+    world.finish(given)
 
 
 def run_failing(tally, seed, kills):
@@ -143,9 +140,7 @@ def _life(world, arguments, output="/dev/null"):
     wait_for(lambda: not [each for each in world.instance.left_behind() if alive(each.pid)], 20,
              "the programs to end")
     world.instance.start()
-    world.settle(given)
-    world.account(given)
-    world.queue.forget(given)
+    world.finish(given)
     world.instance.stop()
     return killed
 

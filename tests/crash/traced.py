@@ -77,7 +77,5 @@ def run(world, target, arguments, output="/dev/null", note=None):
         if note:
             note(died, since)
     world.revive()
-    world.settle(given)
-    world.account(given)
-    world.queue.forget(given)
+    world.finish(given)
     return died

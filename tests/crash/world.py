@@ -184,6 +184,12 @@ class World:
 
     # The account
 
+    def finish(self, given):
+        """Waits until all GIVEN are at their end, accounts for them, and forgets them."""
+        self.settle(given)
+        self.account(given)
+        self.queue.forget(given)
+
     def account(self, names):
         self.tally.mails += len(names)
         ends = self.queue.ends(names)
