@@ -16,7 +16,7 @@ keep(struct link *link, const struct session_failure *failure)
     strlcpy(link->words, failure->words, sizeof(link->words));
     link->failure.words = link->words;
     strlcpy(link->relay, session_relay(link->session), sizeof(link->relay));
-    log_info("connect to %s: %s", link->relay, link->words);
+    log_info("relay %s: %s", link->relay, link->words);
 }
 
 static void
