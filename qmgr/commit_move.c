@@ -83,17 +83,23 @@ end(struct commit *commit, const struct queue_move *move)
 }
 
 void
-commit_move(const struct retry_rules *rules, struct commit *commits[], struct queue_move moves[],
-    size_t count)
+commit_move_begin(const struct retry_rules *rules, struct commit *commits[],
+    struct queue_move moves[], size_t count, struct queue_flush *flush)
 {
-    struct queue_move *pointers[COMMIT_GROUP];
     int64_t now = clock_now_ms();
 
     for (size_t i = 0; i < count; i++) {
-        pointers[i] = &moves[i];
         begin(rules, commits[i], now, &moves[i]);
+        queue_move_prepare(&moves[i], flush);
     }
-    queue_move(pointers, count);
-    for (size_t i = 0; i < count; i++)
+}
+
+void
+commit_move_end(struct commit *commits[], struct queue_move moves[], size_t count,
+    const struct queue_flush *flush)
+{
+    for (size_t i = 0; i < count; i++) {
+        queue_move_commit(&moves[i], flush);
         end(commits[i], &moves[i]);
+    }
 }

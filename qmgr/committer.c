@@ -1,25 +1,21 @@
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/thread.h"
 #include "qmgr/commit_job.h"
 #include "qmgr/commit_move.h"
 #include "qmgr/exchange.h"
+#include "qmgr/round.h"
 #include "qmgr/upkeep.h"
 
 #define SYNC_AGAIN 1000 /* ms until a sync that failed is tried again */
 #define NEVER EXCHANGE_NEVER
 
-/* Moves that are made together. */
-struct group {
-    struct commit *commits[COMMIT_GROUP];
-    size_t size;
-};
+#define GROUP_MOVES 256 /* so many are made together, at the most */
 
 struct committer {
     struct committer_options options;
@@ -30,50 +26,128 @@ struct committer {
     struct upkeep **upkeeps; /* of each open queue */
     size_t upkeep_count;
     size_t turn; /* whose slice is next */
-    struct queue_move *moves;
-    struct group sent; /* moves that nothing has to be written for */
-    struct group recorded;
-    uint64_t done; /* commits done since the last sync */
-    int64_t sync_due; /* NEVER: nothing to sync */
+    struct commit **group; /* moves that nothing has to be written for */
+    struct queue_move *moves; /* theirs */
+    size_t group_size;
+    struct round round; /* and those that are not made before it is synced */
+    int64_t sync_due; /* of the directories; NEVER: nothing to sync */
 };
 
 static void
-finish(struct committer *committer, struct commit *commit)
+finish_group(struct committer *committer)
 {
-    committer->done++;
-    exchange_give(&committer->exchange, commit);
-}
+    struct queue_flush nothing = {0};
+    size_t size = committer->group_size;
 
-static void
-finish_group(struct committer *committer, struct group *group)
-{
-    if (group->size == 0)
+    if (size == 0)
         return;
-    commit_move(&committer->options.retry, group->commits, committer->moves, group->size);
-    for (size_t i = 0; i < group->size; i++)
-        finish(committer, group->commits[i]);
-    group->size = 0;
+    commit_move_begin(
+        &committer->options.retry, committer->group, committer->moves, size, &nothing);
+    commit_move_end(committer->group, committer->moves, size, &nothing);
+    for (size_t i = 0; i < size; i++)
+        exchange_give(&committer->exchange, committer->group[i]);
+    committer->group_size = 0;
     exchange_tell(&committer->exchange);
 }
 
-/* First those that no sync is to be waited for: deferring many mails of one account is not to hold
- * up the places of another's workers. */
 static void
-finish_groups(struct committer *committer)
+add_move(struct committer *committer, struct commit *commit)
 {
-    finish_group(committer, &committer->sent);
-    finish_group(committer, &committer->recorded);
+    if (commit->kind != COMMIT_SENT) {
+        round_add(&committer->round, commit);
+        return;
+    }
+    committer->group[committer->group_size++] = commit;
+    if (committer->group_size == GROUP_MOVES)
+        finish_group(committer);
+}
+
+/* --- rounds --- */
+
+static bool
+any_needs_sync(const struct committer *committer)
+{
+    for (size_t i = 0; i < committer->upkeep_count; i++)
+        if (queue_needs_sync(upkeep_queue(committer->upkeeps[i])))
+            return true;
+    return false;
+}
+
+static struct queue **
+find_touched(struct committer *committer, size_t *count)
+{
+    struct queue **queues = memory_new(committer->upkeep_count + 1, sizeof(struct queue *));
+
+    *count = 0;
+    for (size_t i = 0; i < committer->upkeep_count; i++)
+        if (queue_needs_sync(upkeep_queue(committer->upkeeps[i])))
+            queues[(*count)++] = upkeep_queue(committer->upkeeps[i]);
+    return queues;
 }
 
 static void
-add_to_group(struct committer *committer, struct commit *commit)
+begin_round(struct committer *committer, bool with_directories)
 {
-    struct group *group = commit->kind == COMMIT_SENT ? &committer->sent : &committer->recorded;
+    struct queue **queues = NULL;
+    size_t count = 0;
 
-    group->commits[group->size++] = commit;
-    if (group->size == COMMIT_GROUP)
-        finish_groups(committer);
+    if (with_directories) {
+        queues = find_touched(committer, &count);
+        committer->sync_due = NEVER;
+    }
+    round_begin(&committer->round, queues, count);
 }
+
+static void
+end_round(struct committer *committer)
+{
+    struct commit_list done;
+    struct commit *commit;
+
+    commit_list_clear(&done);
+    if (!round_end(&committer->round, &done))
+        committer->sync_due = clock_monotonic_ms() + SYNC_AGAIN;
+    while ((commit = commit_list_take(&done)) != NULL)
+        exchange_give(&committer->exchange, commit);
+    exchange_tell(&committer->exchange);
+}
+
+static void
+wait_for_round(struct committer *committer)
+{
+    if (!committer->round.under_way)
+        return;
+    round_wait(&committer->round);
+    end_round(committer);
+}
+
+/* All moves are made, and all is synced. */
+static void
+finish_rounds(struct committer *committer)
+{
+    do {
+        wait_for_round(committer);
+        begin_round(committer, true);
+        wait_for_round(committer);
+    } while (round_has_waiting(&committer->round));
+}
+
+static void
+run_round(struct committer *committer)
+{
+    int64_t now = clock_monotonic_ms();
+    bool due;
+
+    if (committer->round.under_way && !round_is_busy(&committer->round))
+        end_round(committer);
+    if (committer->sync_due == NEVER && any_needs_sync(committer))
+        committer->sync_due = now + committer->options.commit_interval;
+    due = committer->sync_due <= now;
+    if (!committer->round.under_way && (due || round_has_waiting(&committer->round)))
+        begin_round(committer, due);
+}
+
+/* --- the other commits --- */
 
 static struct upkeep **
 find_upkeep(struct committer *committer, const struct queue *queue)
@@ -85,43 +159,14 @@ find_upkeep(struct committer *committer, const struct queue *queue)
 }
 
 static void
-sync_touched(struct committer *committer)
-{
-    struct queue **queues = memory_new(committer->upkeep_count + 1, sizeof(struct queue *));
-    size_t count = 0;
-    bool synced = true;
-
-    for (size_t i = 0; i < committer->upkeep_count; i++)
-        if (queue_needs_sync(upkeep_queue(committer->upkeeps[i])))
-            queues[count++] = upkeep_queue(committer->upkeeps[i]);
-    if (count > 0)
-        synced = queue_sync(queues, count, NULL);
-    free(queues);
-    committer->sync_due = synced ? NEVER : clock_monotonic_ms() + SYNC_AGAIN;
-    if (!synced)
-        return;
-    exchange_note_synced(&committer->exchange, committer->done);
-    committer->done = 0;
-    exchange_tell(&committer->exchange);
-}
-
-static void
 run_slice(struct committer *committer, struct upkeep *upkeep)
 {
     struct commit *done = upkeep_slice(upkeep, clock_monotonic_ms());
 
     if (done == NULL)
         return;
-    committer->done += done->kind != COMMIT_SWEPT; /* which nobody submitted */
     exchange_give(&committer->exchange, done);
     exchange_tell(&committer->exchange);
-}
-
-static void
-run_nothing(struct committer *committer, struct commit *commit)
-{
-    commit->result = QUEUE_DONE;
-    finish(committer, commit);
 }
 
 static void
@@ -135,7 +180,7 @@ run_split(struct committer *committer, struct commit *commit)
     }
     commit->result = QUEUE_FAILED;
     error_set(&commit->error, "the queue is not open");
-    finish(committer, commit);
+    exchange_give(&committer->exchange, commit);
 }
 
 static void
@@ -149,7 +194,7 @@ run_open(struct committer *committer, struct commit *commit)
         committer->upkeeps[committer->upkeep_count++] =
             upkeep_new(commit->queue, &committer->options);
     }
-    finish(committer, commit);
+    exchange_give(&committer->exchange, commit);
 }
 
 static void
@@ -157,7 +202,7 @@ close_upkeep(struct committer *committer, struct upkeep **upkeep)
 {
     while (upkeep_has_splits(*upkeep))
         run_slice(committer, *upkeep);
-    sync_touched(committer);
+    finish_rounds(committer);
     upkeep_free(*upkeep);
     *upkeep = committer->upkeeps[--committer->upkeep_count];
 }
@@ -170,14 +215,14 @@ run_close(struct committer *committer, struct commit *commit)
     commit->result = upkeep != NULL ? QUEUE_DONE : QUEUE_FAILED;
     if (upkeep != NULL)
         close_upkeep(committer, upkeep);
-    finish(committer, commit);
+    exchange_give(&committer->exchange, commit);
 }
 
 static void
 run_job(struct committer *committer, struct commit *commit)
 {
     commit_job_run(commit);
-    finish(committer, commit);
+    exchange_give(&committer->exchange, commit);
 }
 
 static void
@@ -189,11 +234,10 @@ run_submit(struct committer *committer, struct commit *commit)
                     : error_set(&commit->error, "the queue is not open");
 
     commit->result = done ? QUEUE_DONE : QUEUE_FAILED;
-    finish(committer, commit);
+    exchange_give(&committer->exchange, commit);
 }
 
 static void (*const RUN[COMMIT_KINDS])(struct committer *, struct commit *) = {
-    [COMMIT_NOTHING] = run_nothing,
     [COMMIT_SPLIT] = run_split,
     [COMMIT_TAKE] = run_job,
     [COMMIT_RELEASE] = run_job,
@@ -204,16 +248,7 @@ static void (*const RUN[COMMIT_KINDS])(struct committer *, struct commit *) = {
     [COMMIT_CLOSE] = run_close,
 };
 
-static bool
-any_needs_sync(const struct committer *committer)
-{
-    for (size_t i = 0; i < committer->upkeep_count; i++)
-        if (queue_needs_sync(upkeep_queue(committer->upkeeps[i])))
-            return true;
-    return false;
-}
-
-/* Runs BATCH, a chain of commits, in order, moves that follow each other as groups. */
+/* Runs BATCH, a chain of commits, in order, but for moves that wait for a round. */
 static void
 run_batch(struct committer *committer, struct commit *batch)
 {
@@ -223,14 +258,14 @@ run_batch(struct committer *committer, struct commit *batch)
         next = commit->next;
         memset(&commit->error, 0, sizeof(commit->error));
         if (commit_is_move(commit) && commit->job == NULL) {
-            add_to_group(committer, commit);
+            add_move(committer, commit);
             continue;
         }
-        finish_groups(committer);
+        finish_group(committer);
         (commit->job != NULL ? run_job : RUN[commit->kind])(committer, commit);
         exchange_tell(&committer->exchange);
     }
-    finish_groups(committer);
+    finish_group(committer);
 }
 
 static void
@@ -251,7 +286,7 @@ run_next_slice(struct committer *committer)
 static int64_t
 next_due(const struct committer *committer, int64_t now)
 {
-    int64_t due = committer->sync_due;
+    int64_t due = committer->round.under_way ? NEVER : committer->sync_due;
 
     for (size_t i = 0; i < committer->upkeep_count; i++) {
         int64_t slice = upkeep_due(committer->upkeeps[i], now);
@@ -259,17 +294,6 @@ next_due(const struct committer *committer, int64_t now)
         due = slice < due ? slice : due;
     }
     return due;
-}
-
-static void
-schedule_sync(struct committer *committer)
-{
-    int64_t now = clock_monotonic_ms();
-
-    if (committer->sync_due == NEVER && (committer->done > 0 || any_needs_sync(committer)))
-        committer->sync_due = now + committer->options.commit_interval;
-    if (committer->sync_due <= now)
-        sync_touched(committer);
 }
 
 static void *
@@ -282,45 +306,35 @@ run(void *argument)
         int64_t due = next_due(committer, clock_monotonic_ms());
 
         run_batch(committer, exchange_take(&committer->exchange, due, &stopping));
-        schedule_sync(committer);
+        run_round(committer);
         if (!stopping)
             run_next_slice(committer);
     }
+    finish_rounds(committer);
     while (committer->upkeep_count > 0)
         close_upkeep(committer, &committer->upkeeps[0]);
-    sync_touched(committer);
     return NULL;
 }
 
-/* Signals are the main thread's. */
-static int
-start_thread(struct committer *committer)
+static void
+tell(void *context)
 {
-    sigset_t all;
-    sigset_t before;
-    int problem;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    problem = pthread_create(&committer->thread, NULL, run, committer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return problem;
+    exchange_wake(context);
 }
 
 struct committer *
 committer_start(const struct committer_options *options, struct error *error)
 {
     struct committer *committer = memory_new(1, sizeof(*committer));
-    bool started = false;
 
     committer->options = *options;
-    committer->moves = memory_new(COMMIT_GROUP, sizeof(*committer->moves));
+    committer->group = memory_new(GROUP_MOVES, sizeof(struct commit *));
+    committer->moves = memory_new(GROUP_MOVES, sizeof(*committer->moves));
     committer->sync_due = NEVER;
-    if (exchange_open(&committer->exchange, error)) {
-        errno = start_thread(committer);
-        started = errno == 0 || error_errno(error, "start the committer's thread");
-    }
-    if (started)
+    if (exchange_open(&committer->exchange, error) &&
+        round_open(
+            &committer->round, &committer->options.retry, tell, &committer->exchange, error) &&
+        thread_start(&committer->thread, run, committer, "the committer's", error))
         return committer;
     committer_free(committer);
     return NULL;
@@ -350,12 +364,6 @@ committer_collect(struct committer *committer)
     return exchange_collect(&committer->exchange);
 }
 
-bool
-committer_is_synced(struct committer *committer)
-{
-    return exchange_is_synced(&committer->exchange);
-}
-
 void
 committer_stop(struct committer *committer)
 {
@@ -368,8 +376,10 @@ committer_free(struct committer *committer)
 {
     if (committer == NULL)
         return;
+    round_close(&committer->round);
     exchange_close(&committer->exchange);
     free(committer->upkeeps);
+    free(committer->group);
     free(committer->moves);
     free(committer);
 }

@@ -3,10 +3,10 @@
  * schedule. The main thread submits commits and collects them, done, in the order of their doing;
  * queues belong to the committer from COMMIT_OPEN to COMMIT_CLOSE, and nobody else touches them.
  *
- * Moves are made at once, in groups, and among these first those that no record is written for. The
- * directories they touched are synced together, once per commit_interval. In between, and when
- * nothing else is to do, lists are split, old mails removed and interrupted work recovered, a slice
- * at a time.
+ * Moves that no record is written for are made at once, in groups. Those that need one are made in
+ * rounds, once it is synced (see round.h), and the directories that were touched are synced in such
+ * a round too, once per commit_interval. In between, and when nothing else is to do, lists are
+ * split, old mails removed and interrupted work recovered, a slice at a time.
  */
 #ifndef SMAILER_COMMITTER_H
 #define SMAILER_COMMITTER_H
@@ -25,7 +25,6 @@ struct committer_options {
 };
 
 enum commit_kind {
-    COMMIT_NOTHING, /* comes back in its turn: for knowing that all before it is done */
     COMMIT_SENT,
     COMMIT_DEFER, /* dropped instead after max_attempts */
     COMMIT_DROP, /* refused for good, malformed, too large, sent in testing: the reason says it */
@@ -110,7 +109,7 @@ void commit_free(struct commit *commit);
 /* Starts the thread. NULL with the reason on failure. */
 struct committer *committer_start(const struct committer_options *options, struct error *error);
 
-/* Becomes readable when a commit is done or when everything is synced. Not to be read by others. */
+/* Becomes readable when a commit is done. Not to be read by others. */
 int committer_descriptor(const struct committer *committer);
 
 /* COMMIT is made after the next committer_begin, with all that were submitted before it. */
@@ -121,9 +120,6 @@ void committer_begin(struct committer *committer);
 /* The next commit that is done, or NULL. To be called until NULL when the descriptor is readable.
  */
 struct commit *committer_collect(struct committer *committer);
-
-/* True where everything that was submitted is done and would outlive a power cut. */
-bool committer_is_synced(struct committer *committer);
 
 /* Finishes and syncs all that was submitted, closes the queues that are open, and ends the thread,
  * waiting for it. What is done can still be collected. */

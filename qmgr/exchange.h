@@ -8,17 +8,12 @@
 
 #include <pthread.h>
 
-#include "qmgr/committer.h"
+#include "qmgr/commit_list.h"
 
 #define EXCHANGE_NEVER INT64_MAX
 
-struct commit_list {
-    struct commit *first;
-    struct commit **end;
-};
-
 struct exchange {
-    int event; /* readable when a commit is done, or all is synced */
+    int event; /* readable when a commit is done */
     struct commit_list outgoing; /* the main thread's: not handed over yet */
     struct commit_list collected; /* and finished ones that it did not take yet */
 
@@ -27,7 +22,7 @@ struct exchange {
     struct commit_list submitted;
     struct commit_list finished;
     bool stopping;
-    uint64_t unsynced; /* commits handed over that are not done and synced */
+    bool woken;
 };
 
 bool exchange_open(struct exchange *exchange, struct error *error);
@@ -46,20 +41,18 @@ void exchange_stop(struct exchange *exchange);
 /* The next commit that is done, or NULL; then EVENT is read, and says when there is another. */
 struct commit *exchange_collect(struct exchange *exchange);
 
-bool exchange_is_synced(struct exchange *exchange);
-
 /* ---- the committer's ---- */
 
-/* Waits until something was handed over, it is DUE (ms, monotonic, or EXCHANGE_NEVER), or the end;
- * returns all that was handed over, as a chain. */
+/* Waits until something was handed over, it is DUE (ms, monotonic, or EXCHANGE_NEVER), somebody
+ * called exchange_wake, or the end; returns all that was handed over, as a chain. */
 struct commit *exchange_take(struct exchange *exchange, int64_t due, bool *stopping);
+
+/* Lets exchange_take return. Any thread may call it. */
+void exchange_wake(struct exchange *exchange);
 
 /* COMMIT is done; the main thread hears of it at the next exchange_tell. */
 void exchange_give(struct exchange *exchange, struct commit *commit);
 
 void exchange_tell(struct exchange *exchange);
-
-/* COUNT of the commits that are done are synced now. */
-void exchange_note_synced(struct exchange *exchange, uint64_t count);
 
 #endif

@@ -43,7 +43,7 @@ struct queue_kind {
     bool (*name_is_in)(const struct queue *queue, enum mail_state place, const char *name);
     /* Whether the mail of IDENTITY, open for reading, is in its place; fills in its order. */
     bool (*is_in_place)(struct queue *queue, struct mail_identity *identity, int descriptor);
-    /* All that was changed is on the disk. */
+    /* All that was changed before the last sync began is on the disk. */
     void (*synced)(struct queue *queue);
     /* Of a single directory: removes the file NAME where a death left it and nothing is lost with
      * it. True where it belongs to no mail, and is kept. */
@@ -69,7 +69,9 @@ struct queue {
     uid_t owner;
     gid_t group;
     mode_t mode;
-    unsigned int touched; /* 1 << enum directory, since the last sync */
+    unsigned int touched; /* 1 << enum directory, since the last sync began */
+    unsigned int syncing; /* those that are in a flush, */
+    size_t syncs[DIRECTORY_COUNT]; /* and which of its items they are */
     enum { STRIKES_UNKNOWN, STRIKES_NONE, STRIKES_POSSIBLE } strikes; /* records in .state */
     uint64_t serial; /* makes the names of temporary files differ */
     bool distrusted; /* a sync failed, and nothing worked since */
@@ -79,6 +81,7 @@ struct queue {
      */
     char (*doomed)[QUEUE_NAME_SIZE];
     size_t doomed_count;
+    size_t doomed_syncing; /* so many of them may go when the sync under way is over */
 };
 
 #endif

@@ -1,13 +1,12 @@
 #include <string.h>
-#include <unistd.h>
 
 #include "queue/sync.h"
 
-/* Where the records are many, syncfs follows, and their descriptors would only be a crowd. */
-static void
-prepare(struct queue_move *move, bool many)
+void
+queue_move_prepare(struct queue_move *move, struct queue_flush *flush)
 {
     move->record_descriptor = -1;
+    move->record_sync = FLUSH_NOTHING;
     move->record_name[0] = '\0';
     move->result = QUEUE_FAILED;
     memset(move->name, 0, sizeof(move->name));
@@ -21,88 +20,26 @@ prepare(struct queue_move *move, bool many)
         return;
     if (move->queue->kind->move_prepare(move))
         move->result = QUEUE_MORE;
-    if (many && move->record_descriptor >= 0) {
-        close(move->record_descriptor);
-        move->record_descriptor = -1;
-    }
-}
-
-static void
-abandon(struct queue_move *move)
-{
-    move->queue->kind->move_abandon(move);
-    move->result = QUEUE_FAILED;
-}
-
-static void
-sync_single(struct queue_move *move)
-{
-    if (move->record_descriptor < 0)
-        return;
-    if (!sync_file(move->queue, move->record_descriptor, &move->error))
-        abandon(move);
-    close(move->record_descriptor);
-    move->record_descriptor = -1;
+    if (move->record_descriptor >= 0)
+        move->record_sync = flush_add_file(flush, move->queue, move->record_descriptor);
 }
 
 static bool
-has_new_record(const struct queue_move *move)
+is_synced(struct queue_move *move, const struct queue_flush *flush)
 {
-    return move->result == QUEUE_MORE && move->record_name[0] != '\0';
-}
-
-/* Syncs the file system of MOVES[FIRST] unless one before it had the same. */
-static void
-sync_file_system_of(struct queue_move *moves[], size_t first, size_t count)
-{
-    uint64_t device = moves[first]->queue->device;
-    struct error error;
-
-    for (size_t i = 0; i < first; i++)
-        if (moves[i]->queue->device == device && moves[i]->record_name[0] != '\0')
-            return;
-    if (sync_file_system(moves[first]->queue, &error))
-        return;
-    for (size_t i = first; i < count; i++)
-        if (moves[i]->queue->device == device && has_new_record(moves[i])) {
-            sync_distrust(moves[i]->queue, &error);
-            moves[i]->error = error;
-            abandon(moves[i]);
-        }
-}
-
-static void
-sync_records(struct queue_move *moves[], size_t count, bool many)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!has_new_record(moves[i]))
-            continue;
-        if (many)
-            sync_file_system_of(moves, i, count);
-        else
-            sync_single(moves[i]);
-    }
-}
-
-static size_t
-count_records(struct queue_move *moves[], size_t count)
-{
-    size_t records = 0;
-
-    for (size_t i = 0; i < count; i++)
-        records += moves[i]->target != MAIL_SENT;
-    return records;
+    return move->record_sync == FLUSH_NOTHING ||
+           flush_check(flush, move->record_sync, move->queue, &move->error);
 }
 
 void
-queue_move(struct queue_move *moves[], size_t count)
+queue_move_commit(struct queue_move *move, const struct queue_flush *flush)
 {
-    bool many = count_records(moves, count) >= SYNC_GROUP;
-
-    for (size_t i = 0; i < count; i++)
-        prepare(moves[i], many);
-    sync_records(moves, count, many);
-    for (size_t i = 0; i < count; i++)
-        if (moves[i]->result == QUEUE_MORE)
-            moves[i]->queue->kind->move_commit(moves[i]);
+    if (move->result != QUEUE_MORE)
+        return;
+    if (is_synced(move, flush) && sync_trusts(move->queue, &move->error)) {
+        move->queue->kind->move_commit(move);
+        return;
+    }
+    move->queue->kind->move_abandon(move);
+    move->result = QUEUE_FAILED;
 }

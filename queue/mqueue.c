@@ -222,10 +222,13 @@ mqueue_synced(struct queue *queue)
 {
     int directory = queue->directories[DIRECTORY_QUEUE];
 
-    for (size_t i = 0; i < queue->doomed_count; i++)
+    for (size_t i = 0; i < queue->doomed_syncing; i++)
         if (unlinkat(directory, queue->doomed[i], 0) != 0 && errno != ENOENT)
             log_warn("%s/%s cannot be removed: %s", queue->path, queue->doomed[i], strerror(errno));
-    queue->doomed_count = 0;
+    queue->doomed_count -= queue->doomed_syncing;
+    memmove(queue->doomed, queue->doomed + queue->doomed_syncing,
+        queue->doomed_count * sizeof(queue->doomed[0]));
+    queue->doomed_syncing = 0;
 }
 
 /* Mails of this kind are never moved. */

@@ -13,6 +13,7 @@
 
 #include "lib/error.h"
 #include "lib/mail_id.h"
+#include "queue/flush.h"
 
 #define QUEUE_NAME_SIZE 256 /* a file's name: up to 255 octets of any kind, and NUL */
 #define QUEUE_TEMPORARY_SIZE 48 /* a temporary file's name, and NUL */
@@ -161,17 +162,23 @@ struct queue_move {
     uint64_t hash; /* of its id */
     char record_name[QUEUE_TEMPORARY_SIZE]; /* private: the record before it has its name */
     int record_descriptor; /* private */
+    size_t record_sync; /* private */
 };
 
-/* Makes all moves, of any queues, one rename each: records are written and synced as a group first.
- * Touches directories: queue_sync has to follow, in the end. A mail may be in only one of MOVES. */
-void queue_move(struct queue_move *moves[], size_t count);
+/* Makes a move, one rename: the mail's record is written, and added to FLUSH; when that has run, the
+ * move is committed. Touches directories: a sync has to follow, in the end. A mail may be in one
+ * move at a time; its queue may be used on in between, but not be closed. */
+void queue_move_prepare(struct queue_move *move, struct queue_flush *flush);
+void queue_move_commit(struct queue_move *move, const struct queue_flush *flush);
 
-/* Syncs the directories touched since the last time, of all QUEUES (which are reordered) as a
- * group. Where that fails the queue is not trusted: all that changes it fails with that reason,
- * until writing and syncing works again (tried at most once a second). False with the first reason.
+/* Syncs the directories of QUEUES that were touched until the beginning: they are added to FLUSH;
+ * when that has run, the end looks at what came of it. A queue may be in one sync at a time. Where
+ * it fails the queue is not trusted: all that changes it fails with that reason, until writing and
+ * syncing works again (tried at most once a second). The end is false then, with the first reason.
  */
-bool queue_sync(struct queue *queues[], size_t count, struct error *error);
+void queue_sync_begin(struct queue *queues[], size_t count, struct queue_flush *flush);
+bool queue_sync_end(struct queue *queues[], size_t count, const struct queue_flush *flush,
+    struct error *error);
 bool queue_needs_sync(const struct queue *queue);
 
 /* Splits the list IDENTITY (a waiting mail) into its documents. DESCRIPTOR is a sealed memfd: for

@@ -105,7 +105,7 @@ finish_document(struct queue_split *split, int target, const char *name, struct 
         return error_errno(error, "give %s in %s its time", name, split->queue->path);
     if (fchown(target, split->status.st_uid, split->status.st_gid) != 0 && errno != EPERM)
         return error_errno(error, "give %s in %s its owner", name, split->queue->path);
-    return split->documents >= SYNC_GROUP || sync_file(split->queue, target, error);
+    return split->documents >= FLUSH_GROUP || sync_file(split->queue, target, error);
 }
 
 static bool
@@ -162,7 +162,7 @@ step_finish(struct queue_split *split, size_t limit, struct error *error)
 static bool
 sync_documents(struct queue_split *split, struct error *error)
 {
-    if (split->documents >= SYNC_GROUP && !sync_file_system(split->queue, error))
+    if (split->documents >= FLUSH_GROUP && !sync_file_system(split->queue, error))
         return false;
     return sync_directory(split->queue, split->directory.descriptor, error);
 }

@@ -81,8 +81,8 @@ sync_trusts(struct queue *queue, struct error *error)
     return error_prefix(error, "the disk is not trusted");
 }
 
-static bool
-fail(struct queue *queue, const char *what, struct error *error)
+bool
+sync_failed(struct queue *queue, const char *what, struct error *error)
 {
     struct error reason;
 
@@ -96,19 +96,19 @@ bool
 sync_file_system(struct queue *queue, struct error *error)
 {
     return syncfs(queue->directories[DIRECTORY_QUEUE]) == 0 ||
-           fail(queue, "the file system", error);
+           sync_failed(queue, "the file system", error);
 }
 
 bool
 sync_file(struct queue *queue, int descriptor, struct error *error)
 {
-    return fdatasync(descriptor) == 0 || fail(queue, "a new file", error);
+    return fdatasync(descriptor) == 0 || sync_failed(queue, "a new file", error);
 }
 
 bool
 sync_directory(struct queue *queue, int descriptor, struct error *error)
 {
-    return fsync(descriptor) == 0 || fail(queue, "a directory", error);
+    return fsync(descriptor) == 0 || sync_failed(queue, "a directory", error);
 }
 
 bool
@@ -117,98 +117,55 @@ queue_needs_sync(const struct queue *queue)
     return queue->touched != 0;
 }
 
-static bool
-sync_touched(struct queue *queue, struct error *error)
+/* What is touched from now on is for the next time. */
+static void
+begin(struct queue *queue, struct queue_flush *flush)
 {
     for (enum directory each = 0; each < DIRECTORY_COUNT; each++) {
         if ((queue->touched & 1U << each) == 0 || queue->directories[each] < 0)
             continue;
-        if (fsync(queue->directories[each]) != 0)
-            return fail(queue, directory_name(each), error);
+        queue->syncing |= 1U << each;
+        queue->syncs[each] =
+            flush_add_directory(flush, queue, queue->directories[each], directory_name(each));
     }
     queue->touched = 0;
-    return true;
+    queue->doomed_syncing = queue->doomed_count;
 }
 
-static size_t
-count_touched(struct queue *queues[], size_t count)
+void
+queue_sync_begin(struct queue *queues[], size_t count, struct queue_flush *flush)
 {
-    size_t touched = 0;
-
-    for (size_t i = 0; i < count; i++)
-        touched += (size_t)__builtin_popcount(queues[i]->touched);
-    return touched;
-}
-
-/* Queues of one file system, of which many directories were touched, are synced by one call. */
-static bool
-sync_group(struct queue *queues[], size_t count, struct error *error)
-{
-    bool done;
-
-    if (count_touched(queues, count) < SYNC_GROUP) {
-        done = true;
-        for (size_t i = 0; i < count; i++)
-            done &= sync_touched(queues[i], done ? error : NULL);
-        return done;
+    for (size_t i = 0; i < count; i++) {
+        queues[i]->syncing = 0;
+        if (sync_trusts(queues[i], NULL))
+            begin(queues[i], flush);
     }
-    done = sync_file_system(queues[0], error);
-    for (size_t i = 0; i < count; i++)
-        if (done)
-            queues[i]->touched = 0;
-        else
-            sync_distrust(queues[i], &queues[0]->distrust);
-    return done;
 }
 
-/* Moves the queues of the first one's file system to the front; returns how many they are. */
-static size_t
-gather_file_system(struct queue *queues[], size_t count)
+static bool
+end(struct queue *queue, const struct queue_flush *flush, struct error *error)
 {
-    size_t gathered = 0;
+    unsigned int syncing = queue->syncing;
+    bool done = true;
 
-    for (size_t i = 0; i < count; i++)
-        if (queues[i]->device == queues[0]->device) {
-            struct queue *same = queues[i];
-
-            queues[i] = queues[gathered];
-            queues[gathered++] = same;
-        }
-    return gathered;
-}
-
-/* Moves the queues that may be believed to the front; ERROR gets the first reason of the others. */
-static size_t
-gather_trusted(struct queue *queues[], size_t count, struct error *error)
-{
-    size_t gathered = 0;
-
-    for (size_t i = 0; i < count; i++)
-        if (sync_trusts(queues[i], gathered == i ? error : NULL)) {
-            struct queue *trusted = queues[i];
-
-            queues[i] = queues[gathered];
-            queues[gathered++] = trusted;
-        }
-    return gathered;
+    for (enum directory each = 0; each < DIRECTORY_COUNT; each++)
+        if ((syncing & 1U << each) != 0)
+            done &= flush_check(flush, queue->syncs[each], queue, done ? error : NULL);
+    queue->syncing = 0;
+    if (!done)
+        queue->touched |= syncing;
+    else if (syncing != 0 && queue->kind->synced != NULL)
+        queue->kind->synced(queue);
+    return done && sync_trusts(queue, error);
 }
 
 bool
-queue_sync(struct queue *queues[], size_t count, struct error *error)
+queue_sync_end(struct queue *queues[], size_t count, const struct queue_flush *flush,
+    struct error *error)
 {
-    size_t trusted = gather_trusted(queues, count, error);
-    bool done = trusted == count;
+    bool done = true;
 
-    count = trusted;
-    while (count > 0) {
-        size_t group = gather_file_system(queues, count);
-
-        done &= sync_group(queues, group, done ? error : NULL);
-        for (size_t i = 0; i < group; i++)
-            if (queues[i]->touched == 0 && queues[i]->kind->synced != NULL)
-                queues[i]->kind->synced(queues[i]);
-        queues += group;
-        count -= group;
-    }
+    for (size_t i = 0; i < count; i++)
+        done &= end(queues[i], flush, done ? error : NULL);
     return done;
 }

@@ -6,14 +6,15 @@
 
 #include "queue/directory.h"
 
-#define SYNC_GROUP 16 /* so many new files are synced by one syncfs(2) instead of one by one */
-
 /* False with the reason after a failed sync, until writing and syncing works again. To be asked
  * before every change. */
 bool sync_trusts(struct queue *queue, struct error *error);
 
 /* From now on QUEUE is not trusted. Always false. */
 bool sync_distrust(struct queue *queue, const struct error *reason);
+
+/* WHAT of QUEUE's was not synced, for the reason in errno: as sync_distrust. */
+bool sync_failed(struct queue *queue, const char *what, struct error *error);
 
 /* Syncs new files that were written in DIRECTORY's file system. */
 bool sync_file_system(struct queue *queue, struct error *error);

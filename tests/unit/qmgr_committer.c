@@ -6,13 +6,51 @@
 #include <cmocka.h>
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "qmgr/committer.h"
 #include "tests/unit/queue_fixture.h"
 
 #define PATIENCE 20000 /* ms */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* A disk that takes its time over a new file until it is let on. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    bool is_stuck;
+    int syncs; /* of directories */
+} disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
+
+int
+fsync(int descriptor)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.syncs++;
+    pthread_mutex_unlock(&disk.lock);
+    return (int)syscall(SYS_fsync, descriptor);
+}
+
+int
+fdatasync(int descriptor)
+{
+    pthread_mutex_lock(&disk.lock);
+    while (disk.is_stuck)
+        pthread_cond_wait(&disk.change, &disk.lock);
+    pthread_mutex_unlock(&disk.lock);
+    return (int)syscall(SYS_fdatasync, descriptor);
+}
+
+static void
+set_stuck(bool is_stuck)
+{
+    pthread_mutex_lock(&disk.lock);
+    disk.is_stuck = is_stuck;
+    pthread_mutex_unlock(&disk.lock);
+    pthread_cond_broadcast(&disk.change);
+}
 
 struct bench {
     struct fixture *fixture;
@@ -29,17 +67,6 @@ await_commit(const struct bench *bench)
     while ((commit = committer_collect(bench->committer)) == NULL)
         assert_int_equal(poll(&event, 1, PATIENCE), 1);
     return commit;
-}
-
-static void
-await_sync(const struct bench *bench)
-{
-    struct pollfd event = {.fd = committer_descriptor(bench->committer), .events = POLLIN};
-
-    while (!committer_is_synced(bench->committer)) {
-        assert_int_equal(poll(&event, 1, PATIENCE), 1);
-        assert_null(committer_collect(bench->committer));
-    }
 }
 
 static void
@@ -136,7 +163,6 @@ a_mail_is_deferred_and_given_up(void **state)
     identity = fixture_find(bench->fixture, MAIL_DROPPED, "a");
     assert_true(queue_mail_record(bench->fixture->queue, &identity, bench->fixture->now, &record));
     assert_string_equal(record.reason, "given up after 2 attempts: 450 full");
-    await_sync(bench);
 }
 
 static void
@@ -168,7 +194,6 @@ a_removed_mail_is_gone(void **state)
     assert_int_equal(unlinkat(bench->fixture->directory, "a", 0), 0);
     do_commit(bench, &commit);
     assert_int_equal(commit.result, QUEUE_GONE);
-    await_sync(bench);
 }
 
 enum { THOUSANDS = 2000 };
@@ -203,10 +228,59 @@ thousands_are_done_each_kind_in_order(void **state)
         ahead += sent && next[0] < done;
     }
     assert_true(ahead > 0);
-    await_sync(bench);
     assert_int_equal(fixture_count(bench->fixture, "sent"), THOUSANDS / 2);
     assert_int_equal(fixture_count(bench->fixture, "defer/.state"), THOUSANDS / 2);
     free(commits);
+}
+
+static void
+sent_mails_do_not_wait_for_the_records_of_others(void **state)
+{
+    struct bench *bench = *state;
+    struct commit deferred[2];
+    struct commit sent;
+
+    fixture_write(bench->fixture, "a", "x");
+    fixture_write(bench->fixture, "b", "x");
+    fixture_write(bench->fixture, "c", "x");
+    deferred[0] = commit_of(bench, COMMIT_DEFER, MAIL_WAITING, "a");
+    deferred[1] = commit_of(bench, COMMIT_DROP, MAIL_WAITING, "b");
+    sent = commit_of(bench, COMMIT_SENT, MAIL_WAITING, "c");
+    set_stuck(true);
+    committer_submit(bench->committer, &deferred[0]);
+    committer_submit(bench->committer, &deferred[1]);
+    committer_begin(bench->committer);
+    do_commit(bench, &sent);
+    assert_true(fixture_has(bench->fixture, "sent/c"));
+    assert_true(fixture_has(bench->fixture, "a"));
+    set_stuck(false);
+    assert_ptr_equal(await_commit(bench), &deferred[0]);
+    assert_ptr_equal(await_commit(bench), &deferred[1]);
+    assert_true(fixture_has(bench->fixture, "defer/a"));
+    assert_true(fixture_has(bench->fixture, "drop/b"));
+}
+
+static void
+closing_waits_for_the_records(void **state)
+{
+    struct bench *bench = *state;
+    struct commit deferred;
+    struct commit close = {.kind = COMMIT_CLOSE, .queue = bench->queue, .descriptor = -1};
+    struct commit open = {.kind = COMMIT_OPEN,
+        .kind_of_queue = queue_kind_find("spool"),
+        .options = &bench->fixture->options};
+
+    fixture_write(bench->fixture, "a", "x");
+    deferred = commit_of(bench, COMMIT_DEFER, MAIL_WAITING, "a");
+    committer_submit(bench->committer, &deferred);
+    committer_submit(bench->committer, &close);
+    committer_begin(bench->committer);
+    assert_ptr_equal(await_commit(bench), &deferred);
+    assert_ptr_equal(await_commit(bench), &close);
+    assert_int_equal(deferred.result, QUEUE_DONE);
+    assert_true(fixture_has(bench->fixture, "defer/a"));
+    do_commit(bench, &open);
+    bench->queue = open.queue;
 }
 
 static void
@@ -296,11 +370,12 @@ what_is_put_into_defer_by_hand_gets_a_record(void **state)
 {
     struct bench *bench = *state;
 
-    await_sync(bench);
-    fixture_write(bench->fixture, "defer/a", "x");
-    for (int i = 0; fixture_count(bench->fixture, "defer/.state") == 0; i++) {
-        assert_true(i < PATIENCE);
-        poll(NULL, 0, 1);
+    for (int records = 1; records <= 2; records++) {
+        fixture_write(bench->fixture, records == 1 ? "defer/a" : "defer/b", "x");
+        for (int i = 0; fixture_count(bench->fixture, "defer/.state") < records; i++) {
+            assert_true(i < PATIENCE);
+            poll(NULL, 0, 1);
+        }
     }
 }
 
@@ -332,9 +407,10 @@ stopping_finishes_what_was_submitted(void **state)
 
     fixture_write(bench->fixture, "a", "x");
     commit = commit_of(bench, COMMIT_SENT, MAIL_WAITING, "a");
+    disk.syncs = 0;
     committer_submit(bench->committer, &commit);
     committer_stop(bench->committer);
-    assert_true(committer_is_synced(bench->committer));
+    assert_int_equal(disk.syncs, 2); /* of the queue and of sent/ */
     assert_ptr_equal(committer_collect(bench->committer), &commit);
     assert_true(fixture_has(bench->fixture, "sent/a"));
     committer_free(bench->committer);
@@ -352,6 +428,8 @@ main(void)
         TEST(three_strikes_defer),
         TEST(a_removed_mail_is_gone),
         TEST(thousands_are_done_each_kind_in_order),
+        TEST(sent_mails_do_not_wait_for_the_records_of_others),
+        TEST(closing_waits_for_the_records),
         TEST(a_list_is_split_and_others_do_not_wait_for_it),
         TEST(a_split_that_failed_can_be_submitted_again),
         TEST(documents_that_lie_leave_the_list),

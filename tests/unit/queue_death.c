@@ -197,11 +197,11 @@ move_three(const struct fixture *fixture)
         moves[i].record.next_try = fixture->now;
         pointers[i] = &moves[i];
     }
-    queue_move(pointers, 3);
-    queue_sync((struct queue *[]){fixture->queue}, 1, NULL);
+    fixture_make(pointers, 3);
+    fixture_sync(fixture->queue, NULL);
     fixture_move(fixture, MAIL_DEFERRED, "b", MAIL_DEFERRED);
     fixture_move(fixture, MAIL_DEFERRED, "b", MAIL_DROPPED);
-    queue_sync((struct queue *[]){fixture->queue}, 1, NULL);
+    fixture_sync(fixture->queue, NULL);
 }
 
 static int
@@ -335,7 +335,7 @@ a_file_replaced_at_the_last_moment_goes_back(void **state)
     fixture_write(fixture, "a", "x");
     move.identity = fixture_find(fixture, MAIL_WAITING, "a");
     world.replace_before_rename = fixture;
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_null(world.replace_before_rename);
     assert_int_equal(move.result, QUEUE_REPLACED);
     assert_true(fixture_has(fixture, "a"));
@@ -407,14 +407,13 @@ static void
 a_disk_that_failed_is_trusted_when_it_works_again(void **state)
 {
     struct fixture *fixture = *state;
-    struct queue *queues[] = {fixture->queue};
     struct error error;
 
     fixture_write(fixture, "a", "x");
     fixture_write(fixture, "b", "x");
     assert_int_equal(fixture_move(fixture, MAIL_WAITING, "a", MAIL_SENT).result, QUEUE_DONE);
     world.syncs_fail = true;
-    assert_false(queue_sync(queues, 1, &error));
+    assert_false(fixture_sync(fixture->queue, &error));
     world.clock_ahead += 10;
     assert_int_equal(fixture_move(fixture, MAIL_WAITING, "b", MAIL_SENT).result, QUEUE_FAILED);
     world.syncs_fail = false;
@@ -422,7 +421,7 @@ a_disk_that_failed_is_trusted_when_it_works_again(void **state)
     assert_true(fixture_has(fixture, "b"));
     world.clock_ahead += 10;
     assert_int_equal(fixture_move(fixture, MAIL_WAITING, "b", MAIL_SENT).result, QUEUE_DONE);
-    assert_true(queue_sync(queues, 1, &error));
+    assert_true(fixture_sync(fixture->queue, &error));
 }
 
 static void

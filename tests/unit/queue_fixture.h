@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "queue/queue.h"
+#include "tests/unit/queue_steps.h"
 
 struct fixture {
     char path[64];
@@ -107,7 +108,7 @@ fixture_move(
     move.identity = fixture_find(fixture, place, name);
     move.record.attempts = 1;
     move.record.next_try = fixture->now + 1000;
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     return move;
 }
 

@@ -164,7 +164,7 @@ a_link_is_dropped_as_itself(void **state)
     assert_int_equal(
         queue_mail_find(fixture->queue, MAIL_WAITING, "link", &move.identity, &descriptor, &error),
         QUEUE_FOUND_OTHER);
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_DONE);
     assert_int_equal(fstatat(fixture->directory, "drop/link", &status, AT_SYMLINK_NOFOLLOW), 0);
     assert_true(S_ISLNK(status.st_mode));
@@ -185,16 +185,16 @@ an_identity_leads_nowhere_else(void **state)
     identity = move.identity;
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
         snprintf(move.identity.name, sizeof(move.identity.name), "%s", NAMES[i]);
-        queue_move(moves, 1);
+        fixture_make(moves, 1);
         assert_int_equal(move.result, QUEUE_FAILED);
         assert_non_null(strstr(move.error.text, "is no mail"));
     }
     memset(move.identity.name, 'a', sizeof(move.identity.name));
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_FAILED);
     move.identity = identity;
     move.identity.place = MAIL_STATE_COUNT;
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_FAILED);
     assert_int_equal(queue_mail_hash(fixture->queue, &move.identity), 0);
 }
@@ -234,7 +234,7 @@ a_record_keeps_any_octets(void **state)
     move.record.attempts = 4294967295U;
     move.record.first_try = 1764000000123;
     move.record.next_try = fixture->now + 1234;
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_DONE);
     identity = fixture_find(fixture, MAIL_DEFERRED, NAME);
     assert_true(queue_mail_record(fixture->queue, &identity, fixture->now, &record));
@@ -310,11 +310,11 @@ a_replaced_file_stays_and_a_removed_one_is_gone(void **state)
     fixture_write(fixture, "a", "old");
     move.identity = fixture_find(fixture, MAIL_WAITING, "a");
     fixture_write(fixture, "a", "newer");
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_REPLACED);
     assert_true(fixture_has(fixture, "a"));
     assert_int_equal(unlinkat(fixture->directory, "a", 0), 0);
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_GONE);
     assert_int_equal(fixture_count(fixture, "drop"), 0);
     assert_int_equal(fixture_count(fixture, "drop/.state"), 0);
@@ -331,7 +331,7 @@ a_strike_is_recorded_beside_a_waiting_mail(void **state)
     fixture_write(fixture, "a", "x");
     move.identity = fixture_find(fixture, MAIL_WAITING, "a");
     move.record.strikes = 2;
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(move.result, QUEUE_DONE);
     assert_true(fixture_has(fixture, "a"));
     assert_true(queue_mail_record(fixture->queue, &move.identity, fixture->now, &record));
@@ -395,14 +395,14 @@ many_moves_are_one_group(void **state)
         pointers[i] = &moves[i];
     }
     assert_int_equal(unlinkat(fixture->directory, "7", 0), 0);
-    queue_move(pointers, MANY);
+    fixture_make(pointers, MANY);
     for (int i = 0; i < MANY; i++)
         assert_int_equal(moves[i].result, i == 7 ? QUEUE_GONE : QUEUE_DONE);
     assert_int_equal(fixture_count(fixture, "defer"), MANY / 2);
     assert_int_equal(fixture_count(fixture, "drop"), MANY / 2 - 1);
     assert_int_equal(fixture_count(fixture, "defer/.state"), MANY / 2);
     assert_true(queue_needs_sync(fixture->queue));
-    assert_true(queue_sync((struct queue *[]){fixture->queue}, 1, NULL));
+    assert_true(fixture_sync(fixture->queue, NULL));
     assert_false(queue_needs_sync(fixture->queue));
 }
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "queue/mqueue.h"
+#include "tests/unit/queue_steps.h"
 
 #define ID "6AM50KDN010001"
 
@@ -161,7 +162,7 @@ settle(struct scene *scene, struct mqueue_job *job, const struct mqueue_outcome 
 
     mqueue_decide(job, outcomes, count, scene->now, decision);
     assert_true(mqueue_settle(job, decision, scene->now, &error));
-    assert_true(queue_sync(&scene->queue, 1, &error));
+    assert_true(fixture_sync(scene->queue, &error));
 }
 
 static void

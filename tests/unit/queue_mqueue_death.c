@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "queue/mqueue.h"
+#include "tests/unit/queue_steps.h"
 
 #define ID "AA00001"
 #define DEAD 42
@@ -180,7 +181,7 @@ settle(const struct scene *scene, const struct mqueue_outcome *outcomes, size_t 
         return;
     }
     mqueue_decide(job, outcomes, count, scene->now, &decision);
-    if (!mqueue_settle(job, &decision, scene->now, &error) || !queue_sync(&queue, 1, &error))
+    if (!mqueue_settle(job, &decision, scene->now, &error) || !fixture_sync(queue, &error))
         fail_msg("%s", error.text);
     mqueue_decision_free(&decision);
     queue_close(queue);

@@ -317,7 +317,7 @@ retention_removes_what_is_old(void **state)
     fixture_move(fixture, MAIL_WAITING, "a", MAIL_SENT);
     move.identity = fixture_find(fixture, MAIL_WAITING, "b");
     snprintf(move.record.id, sizeof(move.record.id), "the-id");
-    queue_move(moves, 1);
+    fixture_make(moves, 1);
     assert_int_equal(sweep_at(fixture, fixture->now, 86400000, &removals), 0);
     assert_int_equal(sweep_at(fixture, fixture->now + 90000000, 0, &removals), 0);
     assert_int_equal(sweep_at(fixture, fixture->now + 90000000, 86400000, &removals), 2);
