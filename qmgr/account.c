@@ -116,7 +116,7 @@ account_queue(struct account *account, struct job *job, bool first)
 {
     struct lane *lane = job->lane;
 
-    job->phase = PHASE_QUEUED;
+    base_enter_phase(job, PHASE_QUEUED);
     account->queued++;
     if (job->shown) {
         TAILQ_INSERT_TAIL(&account->shown, job, next);

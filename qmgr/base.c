@@ -18,6 +18,10 @@
 #define BASE_MOST 256
 #define BASE_MOST_PER_CONNECTION 6
 
+/* Of those at the committer, so many are not counted among these: a disk that is slow to take the
+ * records of some is not to hold up the rest. */
+#define COMMITTING_MOST 1024
+
 /* What all may have together: mails, and the octets of their files. */
 #define TOTAL_MOST 2048
 
@@ -29,6 +33,7 @@ static struct {
     struct base *bases;
     uint32_t count;
     uint32_t base_most; /* mails that one base may have in hand */
+    uint32_t base_first; /* and those that one gets that has none there yet */
     uint32_t total; /* mails that may be in hand, beyond the few of each base */
     uint32_t in_hand; /* and those that are */
     uint64_t octets;
@@ -56,6 +61,16 @@ find_base_most(const struct configuration *configuration)
     return most > BASE_MOST ? most : BASE_MOST;
 }
 
+/* Where bases are few, the first one with many mails need not begin slowly: a quarter of the room
+ * would do for all of them at once. */
+static uint32_t
+find_base_first(void)
+{
+    uint32_t first = all.total / 4 / (all.count > 0 ? all.count : 1);
+
+    return first > BASE_LEAST ? first : BASE_LEAST;
+}
+
 void
 bases_open(void)
 {
@@ -65,6 +80,7 @@ bases_open(void)
     all.bases = memory_new(all.count, sizeof(*all.bases));
     all.total = find_total(all.count);
     all.base_most = find_base_most(configuration);
+    all.base_first = find_base_first();
     for (uint32_t i = 0; i < all.count; i++) {
         all.bases[i].number = i;
         all.bases[i].settings = &configuration->queues[i];
@@ -139,21 +155,34 @@ base_lane(struct base *base, struct account *account)
 }
 
 void
-base_note_job(struct base *base, uint64_t size)
+base_note_job(const struct job *job)
 {
+    struct base *base = job->base;
+
     if (base->granted > 0)
         base->granted--;
     base->in_hand++;
     all.in_hand++;
-    all.octets += size;
+    all.octets += job->identity.size;
 }
 
 void
-base_note_end(struct base *base, uint64_t size)
+base_note_end(const struct job *job)
 {
-    base->in_hand--;
+    job->base->in_hand--;
+    job->base->committing -= job->phase == PHASE_COMMITTING;
     all.in_hand--;
-    all.octets -= size;
+    all.octets -= job->identity.size;
+}
+
+void
+base_enter_phase(struct job *job, enum job_phase phase)
+{
+    if (job->base != NULL) {
+        job->base->committing -= job->phase == PHASE_COMMITTING;
+        job->base->committing += phase == PHASE_COMMITTING;
+    }
+    job->phase = phase;
 }
 
 void
@@ -203,14 +232,15 @@ extra_of(const struct base *base)
 static uint32_t
 limit_of(const struct base *base, uint32_t free)
 {
-    uint32_t limit = base->in_hand * 2 + BASE_LEAST;
+    uint32_t committing = base->committing < COMMITTING_MOST ? base->committing : COMMITTING_MOST;
+    uint32_t limit = base->in_hand * 2 + all.base_first;
     uint32_t most = BASE_LEAST + extra_of(base) + free / 2;
 
     if (bases_are_full())
         return base->in_hand <= base->standing ? base->in_hand + 1 : 0;
     if (limit > most)
         limit = most;
-    return limit > all.base_most ? all.base_most : limit;
+    return limit > all.base_most + committing ? all.base_most + committing : limit;
 }
 
 /* Grants come in lumps, so that there is not a message for each mail. */

@@ -42,6 +42,7 @@ struct base {
     uint32_t lease; /* how often the rows in hand were lost to others */
     uint32_t in_hand;
     uint32_t standing; /* of these, such as stand at workers that do not get on */
+    uint32_t committing; /* of these, such as the committer has */
     uint32_t stuck; /* of these, such whose own file cannot be moved */
     uint32_t granted; /* room at pickup that was not used yet */
     struct lane *lanes;
@@ -74,9 +75,13 @@ int64_t base_begin_until(const struct base *base);
 /* The lane of BASE for ACCOUNT, made where there is none. */
 struct lane *base_lane(struct base *base, struct account *account);
 
-/* A mail of BASE came into hand, or left it. */
-void base_note_job(struct base *base, uint64_t size);
-void base_note_end(struct base *base, uint64_t size);
+/* A mail came into hand, or leaves it. */
+void base_note_job(const struct job *job);
+void base_note_end(const struct job *job);
+
+/* JOB is in PHASE from now on. What only waits for the disk takes no room from what could be sent
+ * meanwhile. */
+void base_enter_phase(struct job *job, enum job_phase phase);
 
 /* Of what is in hand, a mail of BASE stands at a worker that does not get on: it takes no room from
  * others. bases_forget_standing() begins the count anew. */

@@ -43,7 +43,7 @@ end_job(struct job *job, enum job_end end, uint32_t strikes, int64_t next_try)
                                                  .strikes = strikes,
                                                  .next_try = next_try,
                                                  .status = (uint32_t)job->status}});
-    base_note_end(job->base, job->identity.size);
+    base_note_end(job);
     job_free(job);
     service_worked();
     schedule_soon();
@@ -82,7 +82,7 @@ void
 finish_commit(struct job *job, struct commit *commit)
 {
     job->commit = commit;
-    job->phase = PHASE_COMMITTING;
+    base_enter_phase(job, PHASE_COMMITTING);
     job->base->recorder->submit(commit);
 }
 

@@ -151,7 +151,7 @@ intake_handle_offer(struct channel *from, const struct message *message)
         job = job_new(offer->job);
     job_enter(job);
     job_take_offer(job, bases_get(offer->queue), offer);
-    base_note_job(job->base, job->identity.size);
+    base_note_job(job);
     if (offer->unparked > 0)
         parking_note_unparked(job->base, offer->unparked - 1, 1);
     if (job->judged || job->problem != NULL) {

@@ -339,7 +339,7 @@ ask(struct asked *asked, const struct notice_request *wanted, const char *hostna
         return;
     }
     STAILQ_INSERT_TAIL(&asked_for, asked, next);
-    asked->job->phase = PHASE_NOTICE;
+    base_enter_phase(asked->job, PHASE_NOTICE);
     service_send(service_peer(ROLE_CLEANUP, asked->instance),
         &(struct message){.type = MESSAGE_NOTICE,
             .notice = {.job = asked->job->number,

@@ -32,7 +32,7 @@ parking_park(struct job *job, bool held)
         &(struct message){.type = MESSAGE_PARKED,
             .parked = {.job = job->number, .account = lane->account->number, .held = held}});
     finish_release(job);
-    base_note_end(job->base, job->identity.size);
+    base_note_end(job);
     job_free(job);
     schedule_soon();
 }

@@ -93,7 +93,7 @@ worker_deliver(struct worker *worker, struct job *job, struct quota_moment begun
 {
     int transcript = job->taken != NULL ? mqueue_open_transcript(job->taken) : -1;
 
-    job->phase = PHASE_DELIVERING;
+    base_enter_phase(job, PHASE_DELIVERING);
     job->worker = worker;
     job->begun = begun;
     job->recalled = false;
