@@ -29,6 +29,10 @@ enum sandbox_mode {
     SANDBOX_REQUIRED /* whatever the kernel lacks is an error */
 };
 
+/* Makes what ROLE's sandbox is entered with, for this process or those that it forks: that takes
+ * longer than the rest of it, and memory. False with the reason where it cannot be made. */
+bool sandbox_prepare(enum role role, struct error *error);
+
 /* Confines the calling process, for good, to what ROLE needs and to the COUNT paths at PATHS; a
  * path that does not exist is passed over, and stays out of reach when it appears later. To be
  * called once all that needs more has been opened, before the process starts a thread, and in a

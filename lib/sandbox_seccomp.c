@@ -1,14 +1,20 @@
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/memory.h"
 #include "lib/sandbox_parts.h"
 
 #ifndef PR_SET_VMA
@@ -17,7 +23,8 @@
 #define CLONE_NAMESPACES                                                                           \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
         CLONE_NEWNET)
-/* In the table, the process that the filter is made for. */
+/* In the table, the process that enters the sandbox. Whoever makes the filters need not be that one,
+ * so that they let such a call pass; a filter of its own then looks at it. */
 #define OWN_PID UINT64_MAX
 
 /* System calls newer than the table: an unknown one fails as it would on an older kernel, which is
@@ -55,6 +62,16 @@ static const struct call {
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
+/* Whether a refusal is logged is a matter of the whole filter: hence one for the quiet ones, which
+ * passes all else, and one for the rest, which passes the quiet ones. */
+struct filters {
+    struct sock_fprog quiet; /* none where it is empty */
+    struct sock_fprog main;
+};
+
+/* What was made ahead. */
+static struct filters prepared[ROLE_COUNT];
+
 static uint32_t
 verdict_action(enum verdict verdict, uint16_t code)
 {
@@ -82,9 +99,9 @@ static bool
 add_rule(scmp_filter_ctx filter, uint32_t action, int number, const struct condition *condition,
     struct error *error)
 {
-    uint64_t value = condition->value == OWN_PID ? (uint64_t)getpid() : condition->value;
-    struct scmp_arg_cmp compare = {condition->argument, SCMP_CMP_MASKED_EQ, condition->mask, value};
-    unsigned int conditions = condition->mask != 0 ? 1 : 0;
+    struct scmp_arg_cmp compare = {
+        condition->argument, SCMP_CMP_MASKED_EQ, condition->mask, condition->value};
+    unsigned int conditions = condition->mask != 0 && condition->value != OWN_PID ? 1 : 0;
 
     return report(
         seccomp_rule_add_array(filter, action, number, conditions, &compare), error, "add a rule");
@@ -150,58 +167,143 @@ add_new_calls(scmp_filter_ctx filter, struct error *error)
     return true;
 }
 
-/* A tree in place of a list, every thread, and (but for the quiet ones) the audit log. */
+/* The filter as the kernel takes it. */
 static bool
-load(scmp_filter_ctx filter, bool quiet, struct error *error)
+read_program(int file, struct sock_fprog *program, struct error *error)
 {
-    return report(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2), error, "optimise") &&
-           report(seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1), error, "take all threads") &&
-           report(seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, quiet ? 0 : 1), error, "log") &&
-           report(seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), error,
-               "forbid other ABIs") &&
-           report(seccomp_load(filter), error, "load the filter");
+    off_t size = lseek(file, 0, SEEK_END);
+
+    if (size <= 0 || (size_t)size / sizeof(struct sock_filter) > UINT16_MAX)
+        return error_set(error, "seccomp: a filter of %jd octets", (intmax_t)size);
+    program->len = (unsigned short)((size_t)size / sizeof(struct sock_filter));
+    program->filter = memory_new(program->len, sizeof(struct sock_filter));
+    return pread(file, program->filter, (size_t)size, 0) == (ssize_t)size ||
+           error_errno(error, "seccomp: read a filter");
 }
 
-/* Whether a refusal is logged is a matter of the whole filter: hence one for the quiet ones, which
- * passes all else, and one for the rest, which passes the quiet ones. */
+/* A tree in place of a list. */
 static bool
-enter_quiet(enum role role, struct error *error)
+compile(scmp_filter_ctx filter, struct sock_fprog *program, struct error *error)
+{
+    int file;
+    bool done;
+
+    if (!report(seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2), error, "optimise") ||
+        !report(seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), error,
+            "forbid other ABIs"))
+        return false;
+    file = memfd_create("seccomp", MFD_CLOEXEC);
+    if (file < 0)
+        return error_errno(error, "seccomp: make a file for a filter");
+    done = report(seccomp_export_bpf(filter, file), error, "compile a filter") &&
+           read_program(file, program, error);
+    close(file);
+    return done;
+}
+
+static bool
+make_quiet(enum role role, struct sock_fprog *program, struct error *error)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    bool entered;
+    bool made;
 
     if (filter == NULL)
         return error_set(error, "seccomp: no filter");
-    entered = add_calls(filter, role, true, error) && load(filter, true, error);
+    made = add_calls(filter, role, true, error) && compile(filter, program, error);
     seccomp_release(filter);
-    return entered;
+    return made;
 }
 
 static bool
-enter_main(enum role role, struct error *error)
+make_main(enum role role, struct sock_fprog *program, struct error *error)
 {
     scmp_filter_ctx filter = seccomp_init(is_open(role) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
-    bool entered;
+    bool made;
 
     if (filter == NULL)
         return error_set(error, "seccomp: no filter");
-    entered = add_calls(filter, role, false, error) && add_families(filter, role, error) &&
-              (is_open(role) || add_new_calls(filter, error)) && load(filter, false, error);
+    made = add_calls(filter, role, false, error) && add_families(filter, role, error) &&
+           (is_open(role) || add_new_calls(filter, error)) && compile(filter, program, error);
     seccomp_release(filter);
-    return entered;
+    return made;
+}
+
+/* For every thread. */
+static bool
+load(const struct sock_fprog *program, unsigned int flags, struct error *error)
+{
+    long result = syscall(
+        SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_TSYNC, program);
+
+    if (result > 0)
+        return error_set(error, "seccomp: thread %ld cannot take the filter", result);
+    return result == 0 || error_errno(error, "seccomp: load a filter");
+}
+
+/* CALL, whose other processes the table does not name, is for this process only. */
+static bool
+enter_own(const struct call *call, struct error *error)
+{
+    const uint32_t number = offsetof(struct seccomp_data, nr);
+    const uint32_t argument = (uint32_t)(offsetof(struct seccomp_data, args) +
+                                         call->condition.argument * sizeof(uint64_t));
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call->number, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, argument),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {COUNT_OF(filter), filter};
+
+    return load(&program, SECCOMP_FILTER_FLAG_LOG, error);
+}
+
+static bool
+enter_all_own(enum role role, struct error *error)
+{
+    if (is_open(role))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(CALLS); i++)
+        if ((CALLS[i].roles & ROLE_BIT(role)) != 0 && CALLS[i].condition.value == OWN_PID &&
+            !enter_own(&CALLS[i], error))
+            return false;
+    return true;
+}
+
+/* From version 3 of the interface on, a process can be killed as a whole. */
+static bool
+has_filters(void)
+{
+    return seccomp_api_get() >= 3;
+}
+
+bool
+sandbox_prepare(enum role role, struct error *error)
+{
+    struct filters *filters = &prepared[role];
+
+    if (SANDBOX_SANITIZED || !has_filters() || filters->main.filter != NULL)
+        return true;
+    return (is_open(role) || make_quiet(role, &filters->quiet, error)) &&
+           make_main(role, &filters->main, error);
 }
 
 enum sandbox_outcome
 sandbox_seccomp(enum role role, struct error *error)
 {
+    const struct filters *filters = &prepared[role];
+
     if (SANDBOX_SANITIZED)
         return SANDBOX_DONE;
-    /* 3: that a process can be killed as a whole. */
-    if (seccomp_api_get() < 3) {
+    if (!has_filters()) {
         error_set(error, "the kernel has no seccomp filters to confine system calls with");
         return SANDBOX_LACKING;
     }
-    if (!is_open(role) && !enter_quiet(role, error))
+    if (!sandbox_prepare(role, error) || !enter_all_own(role, error) ||
+        (filters->quiet.filter != NULL && !load(&filters->quiet, 0, error)) ||
+        !load(&filters->main, SECCOMP_FILTER_FLAG_LOG, error))
         return SANDBOX_FAILED;
-    return enter_main(role, error) ? SANDBOX_DONE : SANDBOX_FAILED;
+    return SANDBOX_DONE;
 }

@@ -16,7 +16,9 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/memory.h"
+#include "lib/sandbox.h"
 #include "lib/text.h"
+#include "lib/thread.h"
 #include "smtp/authority.h"
 #include "smtp/parent.h"
 #include "smtp/resolver.h"
@@ -64,6 +66,11 @@ load_authorities(const char *path)
     return store;
 }
 
+struct preparation {
+    bool done;
+    struct error *error;
+};
+
 static void
 load_all_authorities(const struct configuration *configuration)
 {
@@ -91,9 +98,13 @@ find_local_name(void)
 }
 
 static void *
-load_in_thread(void *configuration)
+prepare_in_thread(void *context)
 {
-    load_all_authorities(configuration);
+    struct preparation *preparation = context;
+
+    load_all_authorities(service_configuration());
+    preparation->done = sandbox_prepare(ROLE_SMTP, preparation->error) &&
+                        sandbox_prepare(ROLE_WORKER, preparation->error);
     return NULL;
 }
 
@@ -111,20 +122,20 @@ wait_until_alone(void)
     }
 }
 
-/* A thread has an arena of its own: what libc keeps for the certificates, and the holes that
- * reading them left, stay out of the heap that the workers go on with. That spares each of them
- * half a megabyte of pages written to. */
+/* A thread has an arena of its own: what libc keeps for the certificates and the sandboxes, and the
+ * holes that making them left, stay out of the heap that the workers go on with. That spares each
+ * of them pages written to. */
 static bool
-load_apart(struct error *error)
+prepare_apart(struct error *error)
 {
+    struct preparation preparation = {.error = error};
     pthread_t thread;
 
-    if (pthread_create(&thread, NULL, load_in_thread, (void *)(uintptr_t)service_configuration()) !=
-            0 ||
-        pthread_join(thread, NULL) != 0)
-        return error_set(error, "start a thread to read the certificates");
+    if (!thread_start(&thread, prepare_in_thread, &preparation, "a preparing", error))
+        return false;
+    pthread_join(thread, NULL);
     wait_until_alone();
-    return true;
+    return preparation.done;
 }
 
 bool
@@ -136,7 +147,7 @@ parent_prepare(struct service_paths *paths, struct error *error)
         return error_set(error, "initialise libcurl");
     resolver_load();
     find_local_name();
-    return load_apart(error);
+    return prepare_apart(error);
 }
 
 static void
