@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -286,8 +287,11 @@ sandbox_prepare(enum role role, struct error *error)
 
     if (SANDBOX_SANITIZED || !has_filters() || filters->main.filter != NULL)
         return true;
-    return (is_open(role) || make_quiet(role, &filters->quiet, error)) &&
-           make_main(role, &filters->main, error);
+    if ((!is_open(role) && !make_quiet(role, &filters->quiet, error)) ||
+        !make_main(role, &filters->main, error))
+        return false;
+    malloc_trim(0); /* what that took is a good part of a small process */
+    return true;
 }
 
 enum sandbox_outcome
