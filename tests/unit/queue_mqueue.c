@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "queue/mqueue.h"
+#include "queue/mqueue_internal.h"
 #include "tests/unit/queue_steps.h"
 
 #define ID "6AM50KDN010001"
@@ -180,6 +180,28 @@ test_sent(void **state)
     assert_string_equal(list(scene), "");
     assert_int_equal(decision.mention_count, 0);
     mqueue_decision_free(&decision);
+}
+
+/* A body goes only when its envelope is gone from the disk, too: what is doomed while a sync is under
+ * way waits for the next one. */
+static void
+test_doomed_during_a_sync(void **state)
+{
+    struct scene *scene = *state;
+    struct queue_flush flush = {0};
+
+    put(scene, "dffirst", "x");
+    put(scene, "dfsecond", "x");
+    mqueue_doom(scene->queue, "first");
+    queue_sync_begin(&scene->queue, 1, &flush);
+    mqueue_doom(scene->queue, "second");
+    queue_flush_run(&flush);
+    assert_string_equal(list(scene), "dffirst dfsecond ");
+    assert_true(queue_sync_end(&scene->queue, 1, &flush, NULL));
+    queue_flush_clear(&flush);
+    assert_string_equal(list(scene), "dfsecond ");
+    assert_true(fixture_sync(scene->queue, NULL));
+    assert_string_equal(list(scene), "");
 }
 
 /* What took the transcript's place is not written to. */
@@ -444,6 +466,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_doomed_during_a_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_transcript, setup, teardown),
         cmocka_unit_test_setup_teardown(test_partial, setup, teardown),
         cmocka_unit_test_setup_teardown(test_age, setup, teardown),
