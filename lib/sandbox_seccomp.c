@@ -24,8 +24,8 @@
 #define CLONE_NAMESPACES                                                                           \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
         CLONE_NEWNET)
-/* In the table, the process that enters the sandbox. Whoever makes the filters need not be that one,
- * so that they let such a call pass; a filter of its own then looks at it. */
+/* In the table, the process that enters the sandbox. Whoever makes the filters need not be that
+ * one, so that they let such a call pass; a filter of its own then looks at it. */
 #define OWN_PID UINT64_MAX
 
 /* System calls newer than the table: an unknown one fails as it would on an older kernel, which is
@@ -233,8 +233,8 @@ make_main(enum role role, struct sock_fprog *program, struct error *error)
 static bool
 load(const struct sock_fprog *program, unsigned int flags, struct error *error)
 {
-    long result = syscall(
-        SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_TSYNC, program);
+    long result =
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_TSYNC, program);
 
     if (result > 0)
         return error_set(error, "seccomp: thread %ld cannot take the filter", result);

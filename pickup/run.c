@@ -164,8 +164,8 @@ run_names_base(const char *sid, const struct base *base)
     return sid[0] == '\0' || base_name_fits(sid, queue->section, queue->sid);
 }
 
-/* What qmgr has is waited for, also where its file is not there any more: that of a list goes before
- * the mails that it becomes are heard of. */
+/* What qmgr has is waited for, also where its file is not there any more: that of a list goes
+ * before the mails that it becomes are heard of. */
 static void
 adopt_in_hand(struct run *run, struct base *base)
 {

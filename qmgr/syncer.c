@@ -1,5 +1,5 @@
-#include "lib/thread.h"
 #include "qmgr/syncer.h"
+#include "lib/thread.h"
 
 /* The next flush; NULL at the end. */
 static struct queue_flush *
@@ -39,8 +39,7 @@ run(void *context)
 }
 
 bool
-syncer_start(struct syncer *syncer, void (*tell)(void *context), void *context,
-    struct error *error)
+syncer_start(struct syncer *syncer, void (*tell)(void *context), void *context, struct error *error)
 {
     pthread_mutex_init(&syncer->lock, NULL);
     pthread_cond_init(&syncer->change, NULL);

@@ -22,8 +22,8 @@ struct syncer {
     bool stopping;
 };
 
-bool syncer_start(struct syncer *syncer, void (*tell)(void *context), void *context,
-    struct error *error);
+bool syncer_start(
+    struct syncer *syncer, void (*tell)(void *context), void *context, struct error *error);
 
 /* Runs FLUSH, the caller's, who does not touch it until that is over. None may be under way. */
 void syncer_run(struct syncer *syncer, struct queue_flush *flush);

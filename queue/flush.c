@@ -124,8 +124,8 @@ queue_flush_run(struct queue_flush *flush)
 }
 
 bool
-flush_check(const struct queue_flush *flush, size_t number, struct queue *queue,
-    struct error *error)
+flush_check(
+    const struct queue_flush *flush, size_t number, struct queue *queue, struct error *error)
 {
     const struct flush_item *item = &flush->items[number];
     const struct flush_system *system = &flush->systems[item->system];

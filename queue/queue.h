@@ -165,9 +165,9 @@ struct queue_move {
     size_t record_sync; /* private */
 };
 
-/* Makes a move, one rename: the mail's record is written, and added to FLUSH; when that has run, the
- * move is committed. Touches directories: a sync has to follow, in the end. A mail may be in one
- * move at a time; its queue may be used on in between, but not be closed. */
+/* Makes a move, one rename: the mail's record is written, and added to FLUSH; when that has run,
+ * the move is committed. Touches directories: a sync has to follow, in the end. A mail may be in
+ * one move at a time; its queue may be used on in between, but not be closed. */
 void queue_move_prepare(struct queue_move *move, struct queue_flush *flush);
 void queue_move_commit(struct queue_move *move, const struct queue_flush *flush);
 
@@ -177,8 +177,8 @@ void queue_move_commit(struct queue_move *move, const struct queue_flush *flush)
  * syncing works again (tried at most once a second). The end is false then, with the first reason.
  */
 void queue_sync_begin(struct queue *queues[], size_t count, struct queue_flush *flush);
-bool queue_sync_end(struct queue *queues[], size_t count, const struct queue_flush *flush,
-    struct error *error);
+bool queue_sync_end(
+    struct queue *queues[], size_t count, const struct queue_flush *flush, struct error *error);
 bool queue_needs_sync(const struct queue *queue);
 
 /* Splits the list IDENTITY (a waiting mail) into its documents. DESCRIPTOR is a sealed memfd: for

@@ -160,8 +160,8 @@ end(struct queue *queue, const struct queue_flush *flush, struct error *error)
 }
 
 bool
-queue_sync_end(struct queue *queues[], size_t count, const struct queue_flush *flush,
-    struct error *error)
+queue_sync_end(
+    struct queue *queues[], size_t count, const struct queue_flush *flush, struct error *error)
 {
     bool done = true;
 

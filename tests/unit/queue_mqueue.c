@@ -182,8 +182,8 @@ test_sent(void **state)
     mqueue_decision_free(&decision);
 }
 
-/* A body goes only when its envelope is gone from the disk, too: what is doomed while a sync is under
- * way waits for the next one. */
+/* A body goes only when its envelope is gone from the disk, too: what is doomed while a sync is
+ * under way waits for the next one. */
 static void
 test_doomed_during_a_sync(void **state)
 {
