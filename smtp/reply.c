@@ -116,19 +116,20 @@ keep_part(struct reply_reader *reader, const char *part, size_t length)
     reader->line_length += length;
 }
 
-/* The octets before an end of line, together with what was kept of the line. */
+/* The octets before an end of line, together with what was kept of the line. A long one is cut at the
+ * same place whether it comes at once or in pieces. */
 static enum reply_progress
 end_line(struct reply_reader *reader, const char *part, size_t length)
 {
+    const size_t most = sizeof(reader->line);
     size_t whole;
 
     if (reader->line_length == 0)
-        return take_line(reader, part, length);
+        return take_line(reader, part, length < most ? length : most);
     keep_part(reader, part, length);
     whole = reader->line_length;
     reader->line_length = 0;
-    return take_line(
-        reader, reader->line, whole < sizeof(reader->line) ? whole : sizeof(reader->line));
+    return take_line(reader, reader->line, whole < most ? whole : most);
 }
 
 static void

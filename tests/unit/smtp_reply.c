@@ -179,6 +179,29 @@ long_replies_are_read_up_to_64_kb(void **state)
     }
 }
 
+/* A CR where it is cut may look like a part of the line's end, which it is not. */
+static void
+a_long_line_is_cut_alike_in_pieces(void **state)
+{
+    char *octets = long_reply(REPLY_WORDS_SIZE * 2, REPLY_WORDS_SIZE * 2);
+    struct reply_reader whole;
+    struct reply_reader pieces;
+    size_t used;
+
+    (void)state;
+    memset(octets + 4, ' ', 100); /* which are left out, so that the words have room for more */
+    octets[REPLY_WORDS_SIZE - 1] = '\r';
+    reply_reader_init(&whole);
+    reply_reader_init(&pieces);
+    assert_int_equal(reply_read(&whole, octets, REPLY_WORDS_SIZE * 2, &used), REPLY_COMPLETE);
+    for (size_t at = 0; at < REPLY_WORDS_SIZE * 2 - 1; at++)
+        assert_int_equal(reply_read(&pieces, octets + at, 1, &used), REPLY_MORE);
+    assert_int_equal(
+        reply_read(&pieces, octets + REPLY_WORDS_SIZE * 2 - 1, 1, &used), REPLY_COMPLETE);
+    assert_string_equal(whole.reply.words, pieces.reply.words);
+    free(octets);
+}
+
 static void
 a_reply_without_end_is_given_up(void **state)
 {
@@ -210,6 +233,7 @@ main(void)
         cmocka_unit_test(replies_are_read_octet_by_octet),
         cmocka_unit_test(one_call_takes_one_reply),
         cmocka_unit_test(long_replies_are_read_up_to_64_kb),
+        cmocka_unit_test(a_long_line_is_cut_alike_in_pieces),
         cmocka_unit_test(a_reply_without_end_is_given_up),
     };
 
