@@ -23,7 +23,7 @@ ERRORS = {
 }
 # The first, one in the middle of the work, a burst from the start, and every other one for a while.
 WHENS = ("1", "{}", "1..4", "2..8+2")
-TARGETS = ("committer", "qmgr", "pickup", "cleanup", "lister", "control", "smtp", "worker")
+TARGETS = ("committer", "syncer", "qmgr", "pickup", "cleanup", "lister", "control", "smtp", "worker")
 
 
 def cases():

@@ -14,7 +14,7 @@ BATCH = 30
 
 
 def excuses(role, kind):
-    role = "qmgr" if role == "committer" else role
+    role = "qmgr" if role in ("committer", "syncer") else role
     # What control took and could not answer for is in maildrop/, too.
     if (role, kind) == ("control", "sendmail"):
         return BATCH

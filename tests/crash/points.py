@@ -13,14 +13,15 @@ from .world import ROOM, SETTLE_LIMIT, World
 
 # Beyond what the counting run saw: runs differ a little.
 SLACK = 2
-PROGRAMS = ("pickup", "cleanup", "lister", "qmgr", "committer", "smtp", "worker", "control", "sql")
+PROGRAMS = ("pickup", "cleanup", "lister", "qmgr", "committer", "syncer", "smtp", "worker",
+            "control", "sql")
 
 
 def targets(kind):
     """Whom it is worth to kill: who has to do with mails of that kind."""
     if kind == "maildrop":  # what comes after is as with sendmail
-        return ["qmgr", "committer"]
-    left_out = {"sql": ("pickup", "committer")}.get(kind, ("sql",))
+        return ["qmgr", "committer", "syncer"]
+    left_out = {"sql": ("pickup", "committer", "syncer")}.get(kind, ("sql",))
     return [each for each in PROGRAMS if each not in left_out]
 
 

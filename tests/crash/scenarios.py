@@ -66,7 +66,8 @@ def _points():
                        {} if kind == "spool" else {"most": 40})
 
 
-QUICK_POINTS = {("spool", "committer"), ("spool", "worker"), ("mqueue", "committer")}
+QUICK_POINTS = {("spool", "committer"), ("spool", "syncer"), ("spool", "worker"),
+                ("mqueue", "committer")}
 
 
 def _errors():
@@ -74,7 +75,7 @@ def _errors():
         for target in errors.TARGETS:
             yield Scenario(f"error {kind} {target}", errors.run, (kind, target), {"most": most},
                            {"most": 1} if (kind, target) == ("spool", "committer") else None,
-                           must_try=target == "committer")
+                           must_try=target in ("committer", "syncer"))
 
 
 def _disks():

@@ -12,6 +12,8 @@ BATCH = 10
 INSTANCES = {"cleanup": ("cleanup", 0), "lister": ("cleanup", 1)}
 # How many cleanups read mails: one, so that none of them goes past the one that is traced.
 CLEANUPS = 1
+# qmgr's threads beside its main one, in the order in which they are started.
+THREADS = {"syncer": 1, "committer": 2}
 # What a listing goes through.
 ASKED = ("control", "lister")
 
@@ -19,15 +21,15 @@ ASKED = ("control", "lister")
 def _pids(world, target):
     if target in INSTANCES:
         return world.pids_of(*INSTANCES[target])
-    return world.pids("qmgr" if target == "committer" else target)
+    return world.pids("qmgr" if target in THREADS else target)
 
 
 def find(world, target):
-    """The thread that TARGET names, once it is there; "committer" is qmgr's second one."""
+    """The thread that TARGET names, once it is there."""
     def look():
         pids = _pids(world, target)
         found = strace.threads(pids[0]) if pids else []
-        at = 1 if target == "committer" else 0
+        at = THREADS.get(target, 0)
         return found[at] if len(found) > at else None
     return wait_for(look, 90, f"a process of {target}")
 
