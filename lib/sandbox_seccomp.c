@@ -178,8 +178,11 @@ read_program(int file, struct sock_fprog *program, struct error *error)
         return error_set(error, "seccomp: a filter of %jd octets", (intmax_t)size);
     program->len = (unsigned short)((size_t)size / sizeof(struct sock_filter));
     program->filter = memory_new(program->len, sizeof(struct sock_filter));
-    return pread(file, program->filter, (size_t)size, 0) == (ssize_t)size ||
-           error_errno(error, "seccomp: read a filter");
+    if (pread(file, program->filter, (size_t)size, 0) == (ssize_t)size)
+        return true;
+    free(program->filter);
+    program->filter = NULL;
+    return error_errno(error, "seccomp: read a filter");
 }
 
 /* A tree in place of a list. */

@@ -18,8 +18,8 @@
 #define BASE_MOST 256
 #define BASE_MOST_PER_CONNECTION 6
 
-/* Of those at the committer, so many are not counted among these: a disk that is slow to take the
- * records of some is not to hold up the rest. */
+/* Of those at the committer, so many of all bases together are not counted among these: a disk that
+ * is slow to take the records of some is not to hold up the rest. */
 #define COMMITTING_MOST 1024
 
 /* What all may have together: mails, and the octets of their files. */
@@ -33,7 +33,7 @@ static struct {
     struct base *bases;
     uint32_t count;
     uint32_t base_most; /* mails that one base may have in hand */
-    uint32_t base_first; /* and those that one gets that has none there yet */
+    uint32_t committing_most; /* and those of them at the committer that do not count there */
     uint32_t total; /* mails that may be in hand, beyond the few of each base */
     uint32_t in_hand; /* and those that are */
     uint64_t octets;
@@ -61,16 +61,6 @@ find_base_most(const struct configuration *configuration)
     return most > BASE_MOST ? most : BASE_MOST;
 }
 
-/* Where bases are few, the first one with many mails need not begin slowly: a quarter of the room
- * would do for all of them at once. */
-static uint32_t
-find_base_first(void)
-{
-    uint32_t first = all.total / 4 / (all.count > 0 ? all.count : 1);
-
-    return first > BASE_LEAST ? first : BASE_LEAST;
-}
-
 void
 bases_open(void)
 {
@@ -80,7 +70,7 @@ bases_open(void)
     all.bases = memory_new(all.count, sizeof(*all.bases));
     all.total = find_total(all.count);
     all.base_most = find_base_most(configuration);
-    all.base_first = find_base_first();
+    all.committing_most = COMMITTING_MOST / (all.count > 0 ? all.count : 1);
     for (uint32_t i = 0; i < all.count; i++) {
         all.bases[i].number = i;
         all.bases[i].settings = &configuration->queues[i];
@@ -227,13 +217,22 @@ extra_of(const struct base *base)
     return has > BASE_LEAST ? has - BASE_LEAST : 0;
 }
 
+/* As long as there is room for what the others have. */
+static uint32_t
+uncounted(const struct base *base)
+{
+    if (all.octets > OCTETS_MOST / 2)
+        return 0;
+    return base->committing < all.committing_most ? base->committing : all.committing_most;
+}
+
 /* What BASE may have in hand: its few, and beyond them about twice what it makes use of, up to half
  * of what is FREE, which leaves something for the next that comes. */
 static uint32_t
 limit_of(const struct base *base, uint32_t free)
 {
-    uint32_t committing = base->committing < COMMITTING_MOST ? base->committing : COMMITTING_MOST;
-    uint32_t limit = base->in_hand * 2 + all.base_first;
+    uint32_t committing = uncounted(base);
+    uint32_t limit = base->in_hand * 2 + BASE_LEAST;
     uint32_t most = BASE_LEAST + extra_of(base) + free / 2;
 
     if (bases_are_full())

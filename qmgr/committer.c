@@ -15,6 +15,7 @@
 #define SYNC_AGAIN 1000 /* ms until a sync that failed is tried again */
 #define NEVER EXCHANGE_NEVER
 
+#define PATIENCE 5000 /* ms that sent mails are moved for while a sync is under way */
 #define GROUP_MOVES 256 /* so many are made together, at the most */
 
 struct committer {
@@ -30,37 +31,9 @@ struct committer {
     struct queue_move *moves; /* theirs */
     size_t group_size;
     struct round round; /* and those that are not made before it is synced */
+    int64_t round_began;
     int64_t sync_due; /* of the directories; NEVER: nothing to sync */
 };
-
-static void
-finish_group(struct committer *committer)
-{
-    struct queue_flush nothing = {0};
-    size_t size = committer->group_size;
-
-    if (size == 0)
-        return;
-    commit_move_begin(
-        &committer->options.retry, committer->group, committer->moves, size, &nothing);
-    commit_move_end(committer->group, committer->moves, size, &nothing);
-    for (size_t i = 0; i < size; i++)
-        exchange_give(&committer->exchange, committer->group[i]);
-    committer->group_size = 0;
-    exchange_tell(&committer->exchange);
-}
-
-static void
-add_move(struct committer *committer, struct commit *commit)
-{
-    if (commit->kind != COMMIT_SENT) {
-        round_add(&committer->round, commit);
-        return;
-    }
-    committer->group[committer->group_size++] = commit;
-    if (committer->group_size == GROUP_MOVES)
-        finish_group(committer);
-}
 
 /* --- rounds --- */
 
@@ -95,6 +68,7 @@ begin_round(struct committer *committer, bool with_directories)
         queues = find_touched(committer, &count);
         committer->sync_due = NEVER;
     }
+    committer->round_began = clock_monotonic_ms();
     round_begin(&committer->round, queues, count);
 }
 
@@ -121,33 +95,73 @@ wait_for_round(struct committer *committer)
     end_round(committer);
 }
 
-/* All moves are made, and all is synced. */
+/* All moves are made, and all is synced: what the last of them touched, too. */
 static void
 finish_rounds(struct committer *committer)
 {
-    do {
+    wait_for_round(committer);
+    while (round_has_waiting(&committer->round)) {
+        begin_round(committer, false);
         wait_for_round(committer);
-        begin_round(committer, true);
-        wait_for_round(committer);
-    } while (round_has_waiting(&committer->round));
+    }
+    begin_round(committer, true);
+    wait_for_round(committer);
+}
+
+static void
+plan_sync(struct committer *committer)
+{
+    if (committer->sync_due == NEVER && any_needs_sync(committer))
+        committer->sync_due = clock_monotonic_ms() + committer->options.commit_interval;
 }
 
 static void
 run_round(struct committer *committer)
 {
-    int64_t now = clock_monotonic_ms();
     bool due;
 
     if (committer->round.under_way && !round_is_busy(&committer->round))
         end_round(committer);
-    if (committer->sync_due == NEVER && any_needs_sync(committer))
-        committer->sync_due = now + committer->options.commit_interval;
-    due = committer->sync_due <= now;
+    plan_sync(committer);
+    due = committer->sync_due <= clock_monotonic_ms();
     if (!committer->round.under_way && (due || round_has_waiting(&committer->round)))
         begin_round(committer, due);
 }
 
-/* --- the other commits --- */
+/* --- commits --- */
+
+/* What is moved while a sync does not end is sent twice after a power cut: so much of it, and not
+ * more. */
+static void
+finish_group(struct committer *committer)
+{
+    struct queue_flush nothing = {0};
+    size_t size = committer->group_size;
+
+    if (size == 0)
+        return;
+    if (committer->round.under_way && clock_monotonic_ms() - committer->round_began >= PATIENCE)
+        wait_for_round(committer);
+    commit_move_begin(
+        &committer->options.retry, committer->group, committer->moves, size, &nothing);
+    commit_move_end(committer->group, committer->moves, size, &nothing);
+    for (size_t i = 0; i < size; i++)
+        exchange_give(&committer->exchange, committer->group[i]);
+    committer->group_size = 0;
+    exchange_tell(&committer->exchange);
+}
+
+static void
+add_move(struct committer *committer, struct commit *commit)
+{
+    if (commit->kind != COMMIT_SENT) {
+        round_add(&committer->round, commit);
+        return;
+    }
+    committer->group[committer->group_size++] = commit;
+    if (committer->group_size == GROUP_MOVES)
+        finish_group(committer);
+}
 
 static struct upkeep **
 find_upkeep(struct committer *committer, const struct queue *queue)
@@ -309,6 +323,7 @@ run(void *argument)
         run_round(committer);
         if (!stopping)
             run_next_slice(committer);
+        plan_sync(committer);
     }
     finish_rounds(committer);
     while (committer->upkeep_count > 0)

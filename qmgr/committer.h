@@ -1,7 +1,8 @@
 /*
  * The thread of qmgr that does all work on the disk, so that a slow one does not hold up the
- * schedule. The main thread submits commits and collects them, done, in the order of their doing;
- * queues belong to the committer from COMMIT_OPEN to COMMIT_CLOSE, and nobody else touches them.
+ * schedule. The main thread submits commits and collects them, done, in the order of their doing
+ * (which need not be that of submission); queues belong to the committer from COMMIT_OPEN to
+ * COMMIT_CLOSE, and nobody else touches them.
  *
  * Moves that no record is written for are made at once, in groups. Those that need one are made in
  * rounds, once it is synced (see round.h), and the directories that were touched are synced in such
@@ -18,7 +19,7 @@ struct committer;
 
 struct committer_options {
     struct retry_rules retry;
-    int64_t commit_interval; /* ms; 0: synced after each group */
+    int64_t commit_interval; /* ms; 0: one sync after the other */
     int64_t keep_sent; /* ms; 0: for ever */
     int64_t keep_dropped;
     int64_t sweep_interval; /* ms between two sweeps of a queue, the first of which is at once */

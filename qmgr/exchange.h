@@ -22,7 +22,7 @@ struct exchange {
     struct commit_list submitted;
     struct commit_list finished;
     bool stopping;
-    bool woken;
+    bool woken; /* there is something to do that was not handed over */
 };
 
 bool exchange_open(struct exchange *exchange, struct error *error);

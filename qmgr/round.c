@@ -18,6 +18,8 @@ round_open(struct round *round, const struct retry_rules *rules, void (*tell)(vo
 void
 round_close(struct round *round)
 {
+    if (round->commits == NULL)
+        return;
     syncer_stop(&round->syncer);
     free(round->commits);
     free(round->moves);

@@ -27,7 +27,7 @@ struct round {
 bool round_open(struct round *round, const struct retry_rules *rules, void (*tell)(void *context),
     void *context, struct error *error);
 
-/* None may be under way. */
+/* None may be under way; it may never have been opened, all zero. */
 void round_close(struct round *round);
 
 /* Lets COMMIT, a move, wait for a round. */

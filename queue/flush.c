@@ -100,12 +100,6 @@ flush_add_directory(
     return add(flush, queue, &item);
 }
 
-bool
-queue_flush_is_empty(const struct queue_flush *flush)
-{
-    return flush->item_count == 0;
-}
-
 void
 queue_flush_run(struct queue_flush *flush)
 {

@@ -31,8 +31,6 @@ size_t flush_add_file(struct queue_flush *flush, const struct queue *queue, int 
 size_t flush_add_directory(
     struct queue_flush *flush, const struct queue *queue, int descriptor, const char *name);
 
-bool queue_flush_is_empty(const struct queue_flush *flush);
-
 /* Syncs all of it. The only one that takes its time, and that any thread may call. */
 void queue_flush_run(struct queue_flush *flush);
 

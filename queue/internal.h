@@ -69,7 +69,7 @@ struct queue {
     uid_t owner;
     gid_t group;
     mode_t mode;
-    unsigned int touched; /* 1 << enum directory, since the last sync began */
+    unsigned int touched; /* 1 << enum directory, since the last sync began, or it failed */
     unsigned int syncing; /* those that are in a flush, */
     size_t syncs[DIRECTORY_COUNT]; /* and which of its items they are */
     enum { STRIKES_UNKNOWN, STRIKES_NONE, STRIKES_POSSIBLE } strikes; /* records in .state */

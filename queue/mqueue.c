@@ -222,6 +222,8 @@ mqueue_synced(struct queue *queue)
 {
     int directory = queue->directories[DIRECTORY_QUEUE];
 
+    if (queue->doomed_syncing == 0)
+        return;
     for (size_t i = 0; i < queue->doomed_syncing; i++)
         if (unlinkat(directory, queue->doomed[i], 0) != 0 && errno != ENOENT)
             log_warn("%s/%s cannot be removed: %s", queue->path, queue->doomed[i], strerror(errno));

@@ -1,8 +1,9 @@
 /*
  * The directory queues behind one interface: pickup finds mails here, qmgr moves and records them.
  *
- * A queue is used by one thread at a time. The functions from queue_move on change it and need one
- * that was opened with `writable`. Times are milliseconds since the epoch unless a name says _ns.
+ * A queue is used by one thread at a time. The functions from queue_move_prepare on change it and
+ * need one that was opened with `writable`. Times are milliseconds since the epoch unless a name
+ * says _ns.
  */
 #ifndef SMAILER_QUEUE_H
 #define SMAILER_QUEUE_H

@@ -33,6 +33,9 @@ bool record_read(
 int record_write(struct queue *queue, enum directory directory, const struct mail_record *record,
     char name[QUEUE_TEMPORARY_SIZE], struct error *error);
 
+/* True where this process writes a record under that temporary NAME. */
+bool record_is_under_way(const char *name);
+
 /* Gives it its name, in place of an older one. */
 bool record_publish(struct queue *queue, enum directory directory, const char *name, uint64_t hash,
     struct error *error);

@@ -115,6 +115,15 @@ record_read(
     return done;
 }
 
+bool
+record_is_under_way(const char *name)
+{
+    char own[QUEUE_TEMPORARY_SIZE];
+
+    text_format(own, sizeof(own), ".new.%d.", (int)getpid());
+    return strncmp(name, own, strlen(own)) == 0;
+}
+
 /* A new file; a name that a death left behind is passed over. */
 static int
 create_temporary(struct queue *queue, enum directory directory, char name[QUEUE_TEMPORARY_SIZE])

@@ -162,7 +162,8 @@ step_finish(struct queue_split *split, size_t limit, struct error *error)
 static bool
 sync_documents(struct queue_split *split, struct error *error)
 {
-    if (split->documents >= FLUSH_GROUP && !sync_file_system(split->queue, error))
+    if (split->documents >= FLUSH_GROUP &&
+        !sync_file_system(split->queue, split->directory.descriptor, error))
         return false;
     return sync_directory(split->queue, split->directory.descriptor, error);
 }

@@ -115,7 +115,8 @@ visit_record(
     struct stat status;
     uint64_t hash;
 
-    if (fstatat(queue->directories[phase->directory], name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (record_is_under_way(name) ||
+        fstatat(queue->directories[phase->directory], name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
         !S_ISREG(status.st_mode) || sweep->now - milliseconds(&status.st_ctim) <= QUEUE_GRACE)
         return true;
     if (strlen(name) == NAME_HASH_SIZE - 1 && name_parse_hash(name, &hash) &&

@@ -93,10 +93,9 @@ sync_failed(struct queue *queue, const char *what, struct error *error)
 }
 
 bool
-sync_file_system(struct queue *queue, struct error *error)
+sync_file_system(struct queue *queue, int descriptor, struct error *error)
 {
-    return syncfs(queue->directories[DIRECTORY_QUEUE]) == 0 ||
-           sync_failed(queue, "the file system", error);
+    return syncfs(descriptor) == 0 || sync_failed(queue, "the file system", error);
 }
 
 bool

@@ -103,8 +103,9 @@ prepare_in_thread(void *context)
     struct preparation *preparation = context;
 
     load_all_authorities(service_configuration());
-    preparation->done = sandbox_prepare(ROLE_SMTP, preparation->error) &&
-                        sandbox_prepare(ROLE_WORKER, preparation->error);
+    preparation->done = service_sandbox_mode() == SANDBOX_OFF ||
+                        (sandbox_prepare(ROLE_SMTP, preparation->error) &&
+                            sandbox_prepare(ROLE_WORKER, preparation->error));
     return NULL;
 }
 

@@ -116,8 +116,8 @@ keep_part(struct reply_reader *reader, const char *part, size_t length)
     reader->line_length += length;
 }
 
-/* The octets before an end of line, together with what was kept of the line. A long one is cut at the
- * same place whether it comes at once or in pieces. */
+/* The octets before an end of line, together with what was kept of the line. A long one is cut at
+ * the same place whether it comes at once or in pieces. */
 static enum reply_progress
 end_line(struct reply_reader *reader, const char *part, size_t length)
 {

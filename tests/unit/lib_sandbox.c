@@ -129,6 +129,18 @@ signal_parent(void)
 }
 
 static int
+signal_thread_of_parent(void)
+{
+    return verdict(syscall(SYS_tgkill, getppid(), getppid(), 0));
+}
+
+static int
+signal_own_thread(void)
+{
+    return verdict(syscall(SYS_tgkill, getpid(), getpid(), 0));
+}
+
+static int
 fork_child(void)
 {
     pid_t child = fork();
@@ -204,6 +216,22 @@ test_refused(void **state)
     expect_each(CONNECTORS, bind_port, REFUSED, "bind");
     expect_each(CHILDREN & ~ROLE_BIT(ROLE_SMTP), fork_child, REFUSED, "fork");
     expect_each(CHILDREN & ~ROLE_BIT(ROLE_SMTP), signal_parent, REFUSED, "kill");
+    expect_each(CHILDREN, signal_thread_of_parent, REFUSED, "tgkill");
+    expect_each(CHILDREN & ~ROLE_BIT(ROLE_SMTP), signal_own_thread, PASSED, "tgkill");
+}
+
+/* What is made ahead holds for those who are forked later, each with its own process's number. */
+static void
+test_prepared(void **state)
+{
+    struct error error;
+
+    (void)state;
+    need_seccomp();
+    assert_true(sandbox_prepare(ROLE_WORKER, &error));
+    expect_each(ROLE_BIT(ROLE_WORKER), signal_thread_of_parent, REFUSED, "tgkill");
+    expect_each(ROLE_BIT(ROLE_WORKER), signal_own_thread, PASSED, "tgkill");
+    expect_each(ROLE_BIT(ROLE_WORKER), fork_child, REFUSED, "fork");
 }
 
 /* Landlock alone, so that it does not hide behind seccomp. */
@@ -337,6 +365,7 @@ main(void)
         cmocka_unit_test(test_files_without_landlock),
         cmocka_unit_test(test_fatal),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_prepared),
         cmocka_unit_test(test_network_of_landlock),
         cmocka_unit_test(test_scope_of_landlock),
         cmocka_unit_test(test_modes),

@@ -272,6 +272,7 @@ closing_waits_for_the_records(void **state)
 
     fixture_write(bench->fixture, "a", "x");
     deferred = commit_of(bench, COMMIT_DEFER, MAIL_WAITING, "a");
+    disk.syncs = 0;
     committer_submit(bench->committer, &deferred);
     committer_submit(bench->committer, &close);
     committer_begin(bench->committer);
@@ -279,6 +280,7 @@ closing_waits_for_the_records(void **state)
     assert_ptr_equal(await_commit(bench), &close);
     assert_int_equal(deferred.result, QUEUE_DONE);
     assert_true(fixture_has(bench->fixture, "defer/a"));
+    assert_true(disk.syncs >= 3); /* of the queue, defer/ and its records */
     do_commit(bench, &open);
     bench->queue = open.queue;
 }
