@@ -18,9 +18,9 @@ PLACES = 40  # for workers: enough for all accounts
 QUOTA = 100
 LIMIT = 120  # seconds
 WAITED = """\
-  The mails whose relay is down are deferred with records that are synced, in groups. Until such a sync
-  is over, the one thread that does so, which most of qmgr's time is spent in, moves nothing to sent/;
-  workers get no more mails than they have places for until what they sent is moved."""
+  The others' files lie between the account's: all of them are read, parsed and set aside (parked, or
+  deferred with a record that is synced) until its last one is found. Where the relay takes a mail in
+  less time than that costs the processors, they are what is waited for: see the seconds above."""
 
 
 def _in_trouble(hung, down, over):
