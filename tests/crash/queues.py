@@ -181,9 +181,11 @@ class Submission(Jobs):
         return self._submit(world, self._later)
 
     def _submit(self, world, names):
-        running = [(name, world.instance.popen(
-            program("sendmail"), "-C", self._configuration(world), "-oi", "-f", SENDER, address(name),
-            stdin=open(self._message(world, name), "rb"))) for name in names]
+        with open(world.instance.root / "output", "ab") as log:
+            running = [(name, world.instance.popen(
+                program("sendmail"), "-C", self._configuration(world), "-oi", "-f", SENDER,
+                address(name), stdin=open(self._message(world, name), "rb"), stdout=log,
+                stderr=log)) for name in names]
         return [name for name, process in running if process.wait(120) == 0]
 
     def _configuration(self, world):
