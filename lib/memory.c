@@ -60,8 +60,9 @@ memory_guarded(size_t size)
 
     if (block == MAP_FAILED)
         fatal(EX_OSERR, "out of memory: %zu octets", size);
-    /* Neither is a condition: a limit on locked memory must not stop the mail. */
-    (void)mlock(block, size);
+    /* Neither is a condition: a limit on locked memory must not stop the mail. Only the pages that
+     * something is written to are locked, and there. */
+    (void)mlock2(block, size, MLOCK_ONFAULT);
     (void)madvise(block, size, MADV_DONTDUMP);
     return block;
 }
