@@ -21,6 +21,8 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t change;
     bool is_stuck;
+    bool is_asked; /* somebody waits for it */
+    time_t ahead; /* seconds that the clocks are */
     int syncs; /* of directories */
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER};
 
@@ -37,10 +39,38 @@ int
 fdatasync(int descriptor)
 {
     pthread_mutex_lock(&disk.lock);
+    disk.is_asked = true;
     while (disk.is_stuck)
         pthread_cond_wait(&disk.change, &disk.lock);
     pthread_mutex_unlock(&disk.lock);
     return (int)syscall(SYS_fdatasync, descriptor);
+}
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+
+    pthread_mutex_lock(&disk.lock);
+    now->tv_sec += disk.ahead;
+    pthread_mutex_unlock(&disk.lock);
+    return result;
+}
+
+/* Waits until somebody waits for the disk; from then on AHEAD seconds have passed. */
+static void
+let_pass(time_t ahead)
+{
+    bool is_asked = false;
+
+    for (int i = 0; !is_asked; i++) {
+        assert_true(i < PATIENCE);
+        poll(NULL, 0, 1);
+        pthread_mutex_lock(&disk.lock);
+        is_asked = disk.is_asked;
+        disk.ahead = is_asked ? ahead : 0;
+        pthread_mutex_unlock(&disk.lock);
+    }
 }
 
 static void
@@ -48,6 +78,8 @@ set_stuck(bool is_stuck)
 {
     pthread_mutex_lock(&disk.lock);
     disk.is_stuck = is_stuck;
+    disk.is_asked = false;
+    disk.ahead = 0;
     pthread_mutex_unlock(&disk.lock);
     pthread_cond_broadcast(&disk.change);
 }
@@ -123,6 +155,7 @@ bench_teardown(void **state)
 {
     struct bench *bench = *state;
 
+    set_stuck(false);
     committer_stop(bench->committer);
     committer_free(bench->committer);
     fixture_teardown((void **)&bench->fixture);
@@ -258,6 +291,34 @@ sent_mails_do_not_wait_for_the_records_of_others(void **state)
     assert_ptr_equal(await_commit(bench), &deferred[1]);
     assert_true(fixture_has(bench->fixture, "defer/a"));
     assert_true(fixture_has(bench->fixture, "drop/b"));
+}
+
+/* After a power cut, what is moved meanwhile is sent twice. */
+static void
+a_sync_that_does_not_end_is_waited_for(void **state)
+{
+    struct bench *bench = *state;
+    struct pollfd event = {.fd = committer_descriptor(bench->committer), .events = POLLIN};
+    static struct commit deferred; /* the committer has them still where this fails */
+    static struct commit sent;
+
+    fixture_write(bench->fixture, "a", "x");
+    fixture_write(bench->fixture, "b", "x");
+    deferred = commit_of(bench, COMMIT_DEFER, MAIL_WAITING, "a");
+    sent = commit_of(bench, COMMIT_SENT, MAIL_WAITING, "b");
+    set_stuck(true);
+    committer_submit(bench->committer, &deferred);
+    committer_begin(bench->committer);
+    let_pass(6);
+    assert_null(committer_collect(bench->committer));
+    committer_submit(bench->committer, &sent);
+    committer_begin(bench->committer);
+    assert_int_equal(poll(&event, 1, 100), 0);
+    assert_true(fixture_has(bench->fixture, "b"));
+    set_stuck(false);
+    assert_ptr_equal(await_commit(bench), &deferred);
+    assert_ptr_equal(await_commit(bench), &sent);
+    assert_true(fixture_has(bench->fixture, "sent/b"));
 }
 
 static void
@@ -431,6 +492,7 @@ main(void)
         TEST(a_removed_mail_is_gone),
         TEST(thousands_are_done_each_kind_in_order),
         TEST(sent_mails_do_not_wait_for_the_records_of_others),
+        TEST(a_sync_that_does_not_end_is_waited_for),
         TEST(closing_waits_for_the_records),
         TEST(a_list_is_split_and_others_do_not_wait_for_it),
         TEST(a_split_that_failed_can_be_submitted_again),
